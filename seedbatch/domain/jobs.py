@@ -1,0 +1,133 @@
+"""What a manifest wants: jobs with their addresses, requests, limits and retry policy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from seedbatch.domain.fingerprint import Json, fingerprint
+
+KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent for a job, after templates: the provider's `model` and `input`."""
+
+    model: str
+    input: Mapping[str, Json]
+
+    @property
+    def fingerprint(self) -> str:
+        """64 hexadecimal digits: equal exactly for equal requests."""
+        return fingerprint(self.model, self.input)
+
+    @property
+    def prompt(self) -> str:
+        """The prompt's text, or nothing."""
+        prompt = self.input.get("prompt")
+        return prompt if isinstance(prompt, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One wanted generation.
+
+    `address` names it in its batch (`river[ratio=16:9,season=spring]#2`); `base` is the address without the take,
+    and base and take are its identity, so that `river` stays the same job when it becomes `river#1` of three.
+    `output` is its relative POSIX path without extension; `file` and `line` (1-based) say where the manifest asks
+    for it.
+    """
+
+    address: str
+    base: str
+    key: str
+    take: int
+    axes: Mapping[str, Scalar]
+    request: Request
+    fingerprint: str
+    output: str
+    tags: tuple[str, ...] = ()
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Ceilings of a run. None: not named here, so the next layer or the built-in default holds."""
+
+    submitting: int | None = None
+    in_flight: int | None = None
+    submits_per_minute: float | None = None
+
+    def strictest(self, other: Limits) -> Limits:
+        """The lower of each pair, a named ceiling beating none."""
+        return Limits(
+            submitting=_lower(self.submitting, other.submitting),
+            in_flight=_lower(self.in_flight, other.in_flight),
+            submits_per_minute=_lower(self.submits_per_minute, other.submits_per_minute),
+        )
+
+    def or_else(self, defaults: Limits) -> Limits:
+        """These ceilings, with `defaults` where none is named."""
+        return Limits(
+            submitting=defaults.submitting if self.submitting is None else self.submitting,
+            in_flight=defaults.in_flight if self.in_flight is None else self.in_flight,
+            submits_per_minute=(
+                defaults.submits_per_minute if self.submits_per_minute is None else self.submits_per_minute
+            ),
+        )
+
+
+DEFAULT_LIMITS: Final = Limits(submitting=2, in_flight=100, submits_per_minute=60)
+# The sandbox costs nothing, so nothing paces it.
+SANDBOX_LIMITS: Final = Limits(submitting=2, in_flight=100, submits_per_minute=None)
+
+
+N = TypeVar("N", int, float)
+
+
+def _lower(one: N | None, two: N | None) -> N | None:
+    if one is None or two is None:
+        return two if one is None else one
+    return min(one, two)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSpec:
+    """The jobs of one manifest (or of several that name one batch), as wanted.
+
+    `attempts` is `retry.attempts`: the tries in all that a failure documented as retryable may use.
+    `manifest` is the path as given, `digest` the SHA-256 of the bytes that were read.
+    """
+
+    name: str
+    jobs: tuple[JobSpec, ...]
+    limits: Limits = field(default_factory=Limits)
+    attempts: int = 1
+    manifest: str = ""
+    digest: str = ""
+
+
+def address(key: str, axes: Mapping[str, Scalar], take: int, takes: int, *, bare: bool = False) -> str:
+    """The address of a job: its key, its axes sorted by name unless `bare`, and `#take` when `takes` > 1.
+
+    `bare` is for keys that are themselves templates over their axes.
+    """
+    axis = ",".join(f"{name}={_axis_text(axes[name])}" for name in sorted(axes))
+    brackets = f"[{axis}]" if axes and not bare else ""
+    return f"{key}{brackets}{f'#{take}' if takes > 1 else ''}"
+
+
+def _axis_text(value: Scalar) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case _:
+            return str(value)

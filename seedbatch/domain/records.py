@@ -1,0 +1,93 @@
+"""What the ledger tells to those who only read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from seedbatch.domain.fingerprint import Json
+from seedbatch.domain.jobs import Request
+from seedbatch.domain.states import FailureClass, JobState
+
+
+class Standing(StrEnum):
+    """How a recorded job stands to the manifest: wanted now, replaced by a later revision, or no longer named."""
+
+    CURRENT = "current"
+    SUPERSEDED = "superseded"
+    ORPHAN = "orphan"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An output on our disk. `path` is absolute."""
+
+    path: str
+    bytes: int
+    sha256: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedJob:
+    """One revision of one job, as the ledger knows it."""
+
+    job_id: int
+    batch: str
+    address: str
+    base: str
+    take: int
+    revision: int
+    standing: Standing
+    state: JobState
+    failure: FailureClass | None
+    reason: str
+    request: Request
+    fingerprint: str
+    output: str
+    tags: tuple[str, ...]
+    attempts: int
+    task_id: str | None
+    expires_at: datetime | None
+    updated_at: datetime
+    artifacts: tuple[Artifact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One event of a job's story."""
+
+    seq: int
+    at: datetime
+    type: str
+    from_state: JobState | None
+    to_state: JobState | None
+    attempt: int | None
+    data: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTally:
+    """How many jobs of a batch are in each state; earlier revisions that are still unfinished count as well."""
+
+    batch: str
+    counts: Mapping[JobState, int]
+    orphans: int = 0
+
+    @property
+    def total(self) -> int:
+        """All jobs counted."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """Where everything stands. `at_risk` are results whose link dies soon and whose files are not all on disk."""
+
+    batches: tuple[BatchTally, ...]
+    at_risk: tuple[RecordedJob, ...] = ()
+    in_doubt: tuple[RecordedJob, ...] = ()
+    violations_today: int = 0
+    meta: Mapping[str, str] = field(default_factory=dict)

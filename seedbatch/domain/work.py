@@ -1,0 +1,111 @@
+"""What the ledger hands to a role, and what a role hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from seedbatch.domain.answers import MediaKind
+from seedbatch.domain.fingerprint import Json
+from seedbatch.domain.jobs import Request
+from seedbatch.domain.states import FailureClass
+
+
+@dataclass(frozen=True, slots=True)
+class JobName:
+    """A job as people name it: `batch/address`."""
+
+    batch: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"{self.batch}/{self.address}"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An attempt whose intent is durable and whose POST may now leave.
+
+    `tries` counts the attempts at this job that reached the provider, this one included. `reference` is the
+    `user_id` that is sent along for tracing.
+    """
+
+    job_id: int
+    attempt_id: int
+    name: JobName
+    request: Request
+    tries: int
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTask:
+    """A task to ask about. `misses` counts the answers in a row that were of no use."""
+
+    job_id: int
+    attempt_id: int
+    name: JobName
+    task_id: str
+    model: str
+    accepted_at: datetime
+    misses: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A URL that a succeeded task offers; `position` counts from 1."""
+
+    position: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A succeeded task whose `outputs` are not yet on disk.
+
+    `output` is the relative path without extension, `revision` the job's, `sidecar` what the file's sidecar tells
+    beside the file's own facts, `misses` the fetches in a row that failed.
+    """
+
+    job_id: int
+    attempt_id: int
+    name: JobName
+    task_id: str
+    kind: MediaKind
+    outputs: tuple[Output, ...]
+    output: str
+    revision: int
+    current: bool
+    expires_at: datetime
+    misses: int
+    sidecar: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job failed: the class for machines, the reason for people.
+
+    `retryable`: the provider documents that a retry is allowed.
+    """
+
+    cls: FailureClass
+    reason: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One file to fetch.
+
+    `name` is the relative POSIX path without extension, `part` distinguishes its temporary file from all others,
+    `sidecar` is the JSON object that is written beside the file, to which the store adds `file`, `bytes`, `sha256`
+    and `content_type`.
+    """
+
+    url: str
+    name: str
+    kind: MediaKind
+    part: str
+    sidecar: Mapping[str, Json]

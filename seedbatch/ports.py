@@ -1,0 +1,199 @@
+"""What the engine needs from the world.
+
+Every verb of the ledger is one transaction, durable when it returns, and refuses a stale caller
+(`StaleCaller`, nothing written). Moments are aware datetimes, durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from seedbatch.domain.answers import FetchResult, QueryAnswer, StoredFile, SubmitAnswer, TaskReport
+from seedbatch.domain.jobs import BatchSpec, Limits
+from seedbatch.domain.records import BatchTally, Occurrence, RecordedJob, Standings
+from seedbatch.domain.work import Delivery, Download, Failure, RunningTask, Submission
+
+Scope = Collection[str] | None  # names of batches; None means all
+
+
+class Clock(Protocol):
+    """The wall clock."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, UTC."""
+        ...
+
+
+class Provider(Protocol):
+    """The remote service. Its methods return every outcome as a value and raise only when cancelled."""
+
+    async def submit(self, submission: Submission) -> SubmitAnswer:
+        """POST one request, once. If cancelled after the first byte may have left, raises `CancelledError`."""
+        ...
+
+    async def query(self, task_id: str) -> QueryAnswer:
+        """Ask for one task; free, and may be repeated."""
+        ...
+
+
+class Store(Protocol):
+    """The output folder."""
+
+    async def fetch(self, download: Download) -> FetchResult:
+        """Bring one file to disk, whole and verified, or not at all.
+
+        A file that an earlier try finished (its sidecar says so and its hash agrees) is returned without a request.
+        """
+        ...
+
+    async def give_way(self, path: str, revision: int) -> str:
+        """Link `path` and its sidecar to `<name>.rev<revision>.<ext>`; returns that relative path."""
+        ...
+
+    async def release(self, path: str) -> None:
+        """Remove the name `path` (and its sidecar's) that `give_way` left behind, once the ledger knows the new one."""
+        ...
+
+    def taken(self, outputs: Iterable[str]) -> list[str]:
+        """Those of the relative paths without extension at which a file already lies."""
+        ...
+
+
+class SubmitLedger(Protocol):
+    """What the submit role asks of the ledger."""
+
+    async def claim_submissions(
+        self, scope: Scope, limits: Limits, now: datetime, most: int
+    ) -> tuple[list[Submission], datetime | None]:
+        """Move up to `most` pending jobs to submitting, each with a new attempt, within the limits of all processes.
+
+        Also returns the moment at which the next one may be claimed, None if only another change can tell.
+        """
+        ...
+
+    async def accepted(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> None:
+        """The provider named the task: running. Also for an attempt that fell in doubt meanwhile."""
+        ...
+
+    async def not_sent(self, attempt_id: int, cause: str, now: datetime, not_before: datetime) -> None:
+        """Nothing left: pending again, not before a moment. The attempt does not count as a try."""
+        ...
+
+    async def throttled(self, attempt_id: int, cause: str, now: datetime, not_before: datetime) -> None:
+        """Explicitly not accepted for now: pending again. The attempt does not count as a try."""
+        ...
+
+    async def turned_away(self, attempt_id: int, cause: str, now: datetime) -> None:
+        """Refused for the account's sake (key, credits, address): pending again, untouched."""
+        ...
+
+    async def refused(self, attempt_id: int, failure: Failure, now: datetime) -> None:
+        """Refused for the request's sake: failed, nothing was charged."""
+        ...
+
+    async def doubted(self, attempt_id: int, cause: str, now: datetime) -> None:
+        """May have been accepted: in doubt."""
+        ...
+
+
+class CollectLedger(Protocol):
+    """What the collect role asks of the ledger."""
+
+    async def claim_queries(
+        self, scope: Scope, now: datetime, most: int, lease: float
+    ) -> tuple[list[RunningTask], datetime | None]:
+        """Up to `most` running tasks whose query is due, put off by `lease` seconds for all other processes.
+
+        Also returns when the next one is due.
+        """
+        ...
+
+    async def still_running(self, attempt_id: int, status: str, now: datetime, query_at: datetime) -> None:
+        """Not terminal: ask again at `query_at`."""
+        ...
+
+    async def unanswered(self, attempt_id: int, cause: str, now: datetime, query_at: datetime) -> None:
+        """No usable answer: one more miss, ask again at `query_at`."""
+        ...
+
+    async def succeeded(self, attempt_id: int, report: TaskReport, now: datetime, expires_at: datetime) -> None:
+        """Terminal success with outputs: succeeded."""
+        ...
+
+    async def task_failed(self, attempt_id: int, failure: Failure, now: datetime, retry_at: datetime | None) -> None:
+        """Terminal failure: failed, and with `retry_at` pending again from then on."""
+        ...
+
+
+class DownloadLedger(Protocol):
+    """What the download role asks of the ledger."""
+
+    async def claim_deliveries(self, scope: Scope, now: datetime, most: int) -> tuple[list[Delivery], datetime | None]:
+        """Up to `most` succeeded jobs that nobody is downloading, earliest expiry first; and when the next is due."""
+        ...
+
+    async def stored(self, job_id: int, position: int, file: StoredFile, now: datetime) -> bool:
+        """One file is on disk. Returns True if it was the last one: completed."""
+        ...
+
+    async def fetch_later(self, job_id: int, cause: str, now: datetime, not_before: datetime) -> None:
+        """Not this time: still succeeded, one more miss."""
+        ...
+
+    async def renewed(self, job_id: int, report: TaskReport, now: datetime) -> None:
+        """A new query offers the outputs at new URLs."""
+        ...
+
+    async def expired(self, job_id: int, cause: str, now: datetime) -> None:
+        """The outputs are gone."""
+        ...
+
+    async def occupant(self, job_id: int, path_stem: str) -> tuple[int, str, int] | None:
+        """The artifact of an earlier revision of this job whose file stands at `path_stem`: id, path, revision."""
+        ...
+
+    async def moved(self, artifact_id: int, path: str, now: datetime) -> None:
+        """An earlier revision's file has a new name."""
+        ...
+
+
+class Ledger(SubmitLedger, CollectLedger, DownloadLedger, Protocol):
+    """The durable record."""
+
+    async def declare(self, batch: BatchSpec, now: datetime) -> None:
+        """Record what a manifest wants: new jobs pending, changed ones as the next revision, vanished ones orphans."""
+        ...
+
+    async def rescue(self, now: datetime) -> list[RecordedJob]:
+        """Take over what dead processes left: their submitting attempts are in doubt now, their downloads free."""
+        ...
+
+    async def tally(self, scope: Scope) -> Sequence[BatchTally]:
+        """Counts by state."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what was asked for and close."""
+        ...
+
+
+class Records(Protocol):
+    """The ledger for those who only read; never blocked by a writer, never blocking one."""
+
+    def jobs(self, scope: Scope = None) -> Iterable[RecordedJob]:
+        """Every revision of every job, in the manifest's order."""
+        ...
+
+    def standings(self, now: datetime, risk: float) -> Standings:
+        """Counts, in-doubt jobs, and results whose link dies within `risk` seconds."""
+        ...
+
+    def story(self, job_id: int) -> list[Occurrence]:
+        """All events of a job, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
