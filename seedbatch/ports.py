@@ -10,10 +10,12 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from seedbatch.domain.answers import FetchResult, QueryAnswer, StoredFile, SubmitAnswer, TaskReport
+from seedbatch.domain.answers import Evidence, FetchResult, QueryAnswer, StoredFile, SubmitAnswer, TaskReport
+from seedbatch.domain.difference import Known
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.records import BatchTally, Occurrence, RecordedJob, Standings
-from seedbatch.domain.work import Delivery, Download, Failure, RunningTask, Submission
+from seedbatch.domain.states import JobState
+from seedbatch.domain.work import Delivery, Download, Failure, JobName, Occupant, RunningTask, Submission
 
 Scope = Collection[str] | None  # names of batches; None means all
 
@@ -73,8 +75,11 @@ class SubmitLedger(Protocol):
         """
         ...
 
-    async def accepted(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> None:
-        """The provider named the task: running. Also for an attempt that fell in doubt meanwhile."""
+    async def accepted(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> JobState:
+        """The provider named the task: running. Also for an attempt that fell in doubt meanwhile.
+
+        In doubt it is, and stays, if another attempt already holds that task.
+        """
         ...
 
     async def not_sent(self, attempt_id: int, cause: str, now: datetime, not_before: datetime) -> None:
@@ -89,11 +94,11 @@ class SubmitLedger(Protocol):
         """Refused for the account's sake (key, credits, address): pending again, untouched."""
         ...
 
-    async def refused(self, attempt_id: int, failure: Failure, now: datetime) -> None:
+    async def refused(self, attempt_id: int, failure: Failure, evidence: Evidence, now: datetime) -> None:
         """Refused for the request's sake: failed, nothing was charged."""
         ...
 
-    async def doubted(self, attempt_id: int, cause: str, now: datetime) -> None:
+    async def doubted(self, attempt_id: int, cause: str, evidence: Evidence, now: datetime) -> None:
         """May have been accepted: in doubt."""
         ...
 
@@ -150,8 +155,8 @@ class DownloadLedger(Protocol):
         """The outputs are gone."""
         ...
 
-    async def occupant(self, job_id: int, path_stem: str) -> tuple[int, str, int] | None:
-        """The artifact of an earlier revision of this job whose file stands at `path_stem`: id, path, revision."""
+    async def occupant(self, job_id: int, stem: str) -> Occupant | None:
+        """The file of another revision of this job that stands at the relative path `stem` plus an extension."""
         ...
 
     async def moved(self, artifact_id: int, path: str, now: datetime) -> None:
@@ -166,8 +171,11 @@ class Ledger(SubmitLedger, CollectLedger, DownloadLedger, Protocol):
         """Record what a manifest wants: new jobs pending, changed ones as the next revision, vanished ones orphans."""
         ...
 
-    async def rescue(self, now: datetime) -> list[RecordedJob]:
-        """Take over what dead processes left: their submitting attempts are in doubt now, their downloads free."""
+    async def rescue(self, now: datetime) -> list[JobName]:
+        """Take over what dead processes left: their submitting attempts are in doubt now, their downloads free.
+
+        Returns the jobs that fell in doubt.
+        """
         ...
 
     async def tally(self, scope: Scope) -> Sequence[BatchTally]:
@@ -181,6 +189,18 @@ class Ledger(SubmitLedger, CollectLedger, DownloadLedger, Protocol):
 
 class Records(Protocol):
     """The ledger for those who only read; never blocked by a writer, never blocking one."""
+
+    def kind(self) -> str:
+        """Whose tasks it holds: `real` or `sandbox`."""
+        ...
+
+    def known(self, batch: str) -> list[Known]:
+        """All recorded revisions of a batch, as the difference wants them."""
+        ...
+
+    def find(self, name: str) -> list[RecordedJob]:
+        """The revisions of the jobs that `name` means: an address, or `batch/address`; latest revision last."""
+        ...
 
     def jobs(self, scope: Scope = None) -> Iterable[RecordedJob]:
         """Every revision of every job, in the manifest's order."""

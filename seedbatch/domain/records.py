@@ -32,7 +32,10 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class RecordedJob:
-    """One revision of one job, as the ledger knows it."""
+    """One revision of one job, as the ledger knows it.
+
+    `task_id` and `intended_at` are those of its latest attempt; `reason` tells why it failed or is in doubt.
+    """
 
     job_id: int
     batch: str
@@ -52,6 +55,7 @@ class RecordedJob:
     task_id: str | None
     expires_at: datetime | None
     updated_at: datetime
+    intended_at: datetime | None
     artifacts: tuple[Artifact, ...] = ()
 
 

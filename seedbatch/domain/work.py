@@ -41,7 +41,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class RunningTask:
-    """A task to ask about. `misses` counts the answers in a row that were of no use."""
+    """A task to ask about. `misses` counts the answers in a row that were of no use.
+
+    `tries` counts the attempts at this job that reached the provider, `tries_allowed` is what the manifest's retry
+    policy grants.
+    """
 
     job_id: int
     attempt_id: int
@@ -51,6 +55,7 @@ class RunningTask:
     accepted_at: datetime
     misses: int
     tries: int
+    tries_allowed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,8 @@ class Delivery:
     """A succeeded task whose `outputs` are not yet on disk.
 
     `output` is the relative path without extension, `revision` the job's, `sidecar` what the file's sidecar tells
-    beside the file's own facts, `misses` the fetches in a row that failed.
+    beside the file's own facts, `misses` the fetches in a row that failed, `renewals` how often the provider was
+    asked for fresh URLs.
     """
 
     job_id: int
@@ -77,9 +83,9 @@ class Delivery:
     outputs: tuple[Output, ...]
     output: str
     revision: int
-    current: bool
     expires_at: datetime
     misses: int
+    renewals: int
     sidecar: Mapping[str, Json]
 
 
@@ -109,3 +115,12 @@ class Download:
     kind: MediaKind
     part: str
     sidecar: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """A file of another revision that stands where a new one belongs. `path` is relative to the output folder."""
+
+    artifact_id: int
+    path: str
+    revision: int

@@ -1,0 +1,3 @@
+from seedbatch.artifacts.store import ArtifactStore
+
+__all__ = ["ArtifactStore"]

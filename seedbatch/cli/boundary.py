@@ -1,0 +1,95 @@
+"""The one place where an exception becomes words and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from seedbatch.domain.errors import Exit, ManifestInvalid, SeedbatchError
+
+
+def run(arguments: list[str] | None = None) -> NoReturn:
+    """Run the program and exit."""
+    sys.exit(_code(arguments))
+
+
+def _code(arguments: list[str] | None) -> int:
+    from seedbatch.cli.app import app
+
+    try:
+        result = app.main(args=arguments, prog_name="seedbatch", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        return _interrupted()
+    except KeyboardInterrupt:
+        return _interrupted()
+    except click.ClickException as error:
+        error.show()
+        return int(Exit.USAGE)
+    except BrokenPipeError:
+        return _unread()
+    except SeedbatchError as error:
+        return _tell(error)
+    except BaseExceptionGroup as group:
+        return _of_group(group)
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        return _bug(error)
+    return result if isinstance(result, int) else int(Exit.OK)
+
+
+def _of_group(group: BaseExceptionGroup[BaseException]) -> int:
+    """What several roles met at once is told by the first that has words."""
+    leaves = list(_leaves(group))
+    for leaf in leaves:
+        if isinstance(leaf, SeedbatchError):
+            return _tell(leaf)
+    return _bug(leaves[0])
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
+
+
+def _tell(error: SeedbatchError) -> int:
+    from seedbatch.cli.words import problems_text, say
+
+    if isinstance(error, ManifestInvalid):
+        for text in problems_text(error.problems):
+            say(text)
+    say(f"Error: {error.message}")
+    if error.hint:
+        say(f"  → {error.hint}")
+    return int(error.exit)
+
+
+def _interrupted() -> int:
+    click.echo("\nInterrupted: nothing was submitted by this command.", err=True)
+    return int(Exit.INTERRUPTED)
+
+
+def _unread() -> int:
+    """Whoever read the output has seen enough; what is still buffered goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return int(Exit.OK)
+
+
+def _bug(error: BaseException) -> int:
+    import traceback
+    from pathlib import Path
+    from tempfile import mkstemp
+
+    handle, name = mkstemp(prefix="seedbatch-", suffix=".log")
+    os.close(handle)
+    Path(name).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    click.echo(
+        f"Error: a bug in seedbatch ({type(error).__name__}). What was submitted is in the ledger.\n"
+        f"  → please report it with {name}",
+        err=True,
+    )
+    return int(Exit.BUG)

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seedbatch.cli import options
+from seedbatch.cli.loading import load_manifests
+from seedbatch.cli.words import count, say
+from seedbatch.domain.errors import Exit, UsageError
+from seedbatch.domain.jobs import BatchSpec, Limits
+
+if TYPE_CHECKING:
+    from seedbatch.engine.plan import Plan
+    from seedbatch.settings import Settings
+
+
+@click.command("apply")
+@options.manifests
+@options.place
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before spending.")
+@click.option("--no-wait", is_flag=True, help="Return after submitting; `seedbatch collect` goes on later.")
+@click.option("--no-download", is_flag=True, help="Leave results at the provider (links die after seven days).")
+@options.output_dir
+@options.pace
+@options.leniency
+@options.loudness
+@options.as_json
+def command(
+    paths: tuple[Path, ...],
+    ledger: Path | None,
+    sandbox: bool,
+    yes: bool,
+    no_wait: bool,
+    no_download: bool,
+    output_dir: Path | None,
+    submitting: int | None,
+    in_flight: int | None,
+    submits_per_minute: float | None,
+    sandbox_speed: float | None,
+    sandbox_faults: Path | None,
+    allow_unknown_model: bool,
+    allow_large_matrix: bool,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+) -> int:
+    """Submit what is new, collect what is running, download what is done; until all of it is settled.
+
+    Type it again to go on where it stopped: what was submitted once is never submitted again by itself.
+    """
+    settings = options.settings_of(
+        ledger=ledger,
+        sandbox=sandbox,
+        output_dir=output_dir,
+        submitting=submitting,
+        in_flight=in_flight,
+        submits_per_minute=submits_per_minute,
+        sandbox_speed=sandbox_speed,
+        sandbox_faults=sandbox_faults,
+    )
+    quiet = quiet or as_json
+    batches = load_manifests(
+        paths, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix, quiet=quiet
+    )
+    return _apply(settings, batches, _Manner(yes, no_wait, no_download, as_json, quiet, verbose))
+
+
+class _Manner:
+    """How to go about it."""
+
+    def __init__(self, yes: bool, no_wait: bool, no_download: bool, as_json: bool, quiet: bool, verbose: bool) -> None:
+        self.yes = yes
+        self.no_wait = no_wait
+        self.no_download = no_download
+        self.as_json = as_json
+        self.quiet = quiet
+        self.verbose = verbose
+
+
+def _apply(settings: Settings, batches: tuple[BatchSpec, ...], manner: _Manner) -> int:
+    from seedbatch.cli.running import carry_out, closing_words
+    from seedbatch.engine.run import Errand, Until
+    from seedbatch.settings import api_key
+    from seedbatch.wiring import ceilings
+
+    key = api_key(os.environ, settings)
+    plan = _planned(settings, batches)
+    _show(plan, manner)
+    if plan.submissions and not _agreed(plan, settings, manner):
+        say("Nothing was submitted.")
+        return int(Exit.USAGE)
+    errand = Errand(
+        scope=tuple(batch.name for batch in batches),
+        limits=ceilings(settings, _strictest(batches)),
+        until=Until.SUBMITTED if manner.no_wait else Until.SETTLED,
+        collect=not manner.no_wait,
+        download=not (manner.no_wait or manner.no_download),
+    )
+    outcome = asyncio.run(
+        carry_out(settings, key, errand, batches, as_json=manner.as_json, quiet=manner.quiet, verbose=manner.verbose)
+    )
+    if not manner.as_json:
+        closing_words(outcome, settings, _again(manner, settings))
+    return int(outcome.exit)
+
+
+def _planned(settings: Settings, batches: Sequence[BatchSpec]) -> Plan:
+    """The plan, once everything that can be known beforehand is in order."""
+    from seedbatch.engine.plan import foreign_files, make_plan
+    from seedbatch.wiring import check_output, open_records, taken_names
+
+    check_output(settings)
+    records = open_records(settings)
+    try:
+        plan = make_plan(batches, records)
+        foreign = foreign_files(plan, records, taken_names(settings))
+    finally:
+        if records is not None:
+            records.close()
+    if foreign:
+        names = ", ".join(f"{job.output}.*" for job in foreign[:5]) + (", …" if len(foreign) > 5 else "")  # noqa: PLR2004
+        raise UsageError(
+            f"{count(len(foreign), 'output name')} in {settings.output_dir} "
+            f"{'is' if len(foreign) == 1 else 'are'} taken by files that this ledger does not know: {names}",
+            hint="move them away, or choose another folder with --output-dir; nothing was submitted",
+        )
+    return plan
+
+
+def _show(plan: Plan, manner: _Manner) -> None:
+    from seedbatch.cli.plans import plan_lines
+
+    if manner.quiet:
+        return
+    for line, colour in plan_lines(plan, verbose=manner.verbose):
+        click.secho(line, err=True, bold=colour == "bold", fg=None if colour in {"", "bold"} else colour)
+    say()
+
+
+def _agreed(plan: Plan, settings: Settings, manner: _Manner) -> bool:
+    if manner.yes:
+        return True
+    what = count(plan.submissions, "request")
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"applying would submit {what}, and there is no terminal to ask at",
+            hint="add --yes to spend without being asked",
+        )
+    where = "the sandbox, at no cost" if settings.sandbox else f"{settings.base_url}; each one costs money"
+    return click.confirm(f"Submit {what} to {where}?", err=True)
+
+
+def _strictest(batches: Sequence[BatchSpec]) -> Limits:
+    limits = Limits()
+    for batch in batches:
+        limits = limits.strictest(batch.limits)
+    return limits
+
+
+def _again(manner: _Manner, settings: Settings) -> str:
+    if manner.no_wait:
+        return "seedbatch collect --watch" + (" --sandbox" if settings.sandbox else "")
+    return shlex.join(["seedbatch", *sys.argv[1:]])

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seedbatch.cli import options
+from seedbatch.domain.records import RecordedJob, Standing
+from seedbatch.domain.states import JobState
+
+if TYPE_CHECKING:
+    from seedbatch.ports import Records
+
+
+@click.command("list")
+@options.place
+@click.option("--batch", "batches", multiple=True, metavar="NAME", help="Only this batch; may be repeated.")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice([str(state) for state in JobState]), help="Only these."
+)
+@click.option("--all", "everything", is_flag=True, help="Earlier revisions and orphans as well.")
+@options.as_json
+def command(
+    ledger: Path | None,
+    sandbox: bool,
+    batches: tuple[str, ...],
+    states: tuple[str, ...],
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """List jobs, one a line. Piped, the columns are separated by tabs."""
+    from seedbatch.cli.reading import open_or_say
+    from seedbatch.cli.tables import print_table
+
+    records = open_or_say(options.settings_of(ledger=ledger, sandbox=sandbox))
+    if records is None:
+        return
+    try:
+        jobs = _chosen(records, batches, states, everything=everything)
+        if as_json:
+            for job in jobs:
+                click.echo(json.dumps(job_json(job), ensure_ascii=False))
+            return
+        headers = ("BATCH", "KEY", "REV", "STATE", "MODEL", "FILE OR REASON")
+        print_table(headers, map(_row, jobs), right=(2,), wide=5)
+    finally:
+        records.close()
+
+
+def _chosen(
+    records: Records, batches: tuple[str, ...], states: tuple[str, ...], *, everything: bool
+) -> Iterator[RecordedJob]:
+    for job in records.jobs(batches or None):
+        if states and job.state not in states:
+            continue
+        if everything or job.standing is Standing.CURRENT:
+            yield job
+
+
+def _row(job: RecordedJob) -> tuple[str, ...]:
+    last = job.artifacts[0].path if job.artifacts else job.reason
+    return job.batch, job.address, str(job.revision), str(job.state), job.request.model, last
+
+
+def job_json(job: RecordedJob) -> dict[str, object]:
+    """One line of `list --json`; `docs/json-output.md`."""
+    from seedbatch.domain.moments import stamp
+
+    return {
+        "version": 1,
+        "batch": job.batch,
+        "key": job.address,
+        "revision": job.revision,
+        "take": job.take,
+        "standing": str(job.standing),
+        "state": str(job.state),
+        "failure": job.failure and str(job.failure),
+        "reason": job.reason,
+        "task_id": job.task_id,
+        "model": job.request.model,
+        "fingerprint": job.fingerprint,
+        "attempts": job.attempts,
+        "cost": None,
+        "expires_at": job.expires_at and stamp(job.expires_at),
+        "artifacts": [
+            {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "content_type": file.content_type}
+            for file in job.artifacts
+        ],
+        "tags": list(job.tags),
+    }

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from seedbatch.cli import options
+from seedbatch.cli.loading import load_manifests
+from seedbatch.cli.plans import closing, plan_json, plan_lines
+from seedbatch.domain.errors import Exit
+
+
+@click.command("plan")
+@options.manifests
+@options.place
+@options.leniency
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 10 if there are changes.")
+@click.option("--verbose", "-v", is_flag=True, help="Show every job, unchanged ones as well.")
+def command(
+    paths: tuple[Path, ...],
+    ledger: Path | None,
+    sandbox: bool,
+    allow_unknown_model: bool,
+    allow_large_matrix: bool,
+    form: str,
+    detailed_exitcode: bool,
+    verbose: bool,
+) -> int:
+    """Show what applying would do with each job, and why. Sends nothing, writes nothing.
+
+    \b
+    + create      a new request            ~ regenerate  the request changed: a new revision
+    > collect     running at the provider  > download    finished, not on disk yet
+    ! held        waits for a person       - orphan      no longer in the manifest
+    """
+    from seedbatch.engine.plan import make_plan
+    from seedbatch.wiring import open_records
+
+    settings = options.settings_of(ledger=ledger, sandbox=sandbox)
+    batches = load_manifests(paths, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix)
+    records = open_records(settings)
+    try:
+        plan = make_plan(batches, records)
+    finally:
+        if records is not None:
+            records.close()
+    if form == "json":
+        click.echo(json.dumps(plan_json(plan), ensure_ascii=False))
+    else:
+        for line, colour in plan_lines(plan, verbose=verbose):
+            click.secho(line, bold=colour == "bold", fg=None if colour in {"", "bold"} else colour)
+        click.echo(f"\n{closing(plan)}")
+    return int(Exit.CHANGES if detailed_exitcode and plan.changes else Exit.OK)

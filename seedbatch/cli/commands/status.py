@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seedbatch.cli import options
+from seedbatch.domain.errors import PRECEDENCE, Exit
+from seedbatch.domain.records import RecordedJob, Standings
+from seedbatch.domain.states import HELD, SETTLED, JobState
+
+if TYPE_CHECKING:
+    from seedbatch.settings import Settings
+
+# A result whose link dies within a day and whose files are not all on disk is at risk.
+_RISK = 86_400.0
+_MOST_SHOWN = 10
+_TIERS = ((100, 10), (19, 5), (-1, 1))  # source: maxapi contract, 6
+
+
+@click.command("status")
+@options.place
+@click.option("--exit-code", "with_code", is_flag=True, help="Answer as `apply` would: 0, 3, 6 or 7.")
+@options.as_json
+def command(ledger: Path | None, sandbox: bool, with_code: bool, as_json: bool) -> int:
+    """Tell where everything stands: counts, what is in doubt, and results whose link dies within a day."""
+    from seedbatch.cli.reading import open_or_say
+
+    settings = options.settings_of(ledger=ledger, sandbox=sandbox)
+    records = open_or_say(settings)
+    if records is None:
+        return int(Exit.OK)
+    try:
+        standings = records.standings(datetime.now(UTC), _RISK)
+    finally:
+        records.close()
+    if as_json:
+        click.echo(json.dumps(_json(standings), ensure_ascii=False))
+    else:
+        _text(standings, settings)
+    return int(_code(standings) if with_code else Exit.OK)
+
+
+def _code(standings: Standings) -> Exit:
+    counts: Counter[JobState] = Counter()
+    for batch in standings.batches:
+        counts.update(batch.counts)
+    codes = set()
+    if counts[JobState.IN_DOUBT]:
+        codes.add(Exit.IN_DOUBT)
+    if any(counts[state] for state in HELD):
+        codes.add(Exit.FAILED_JOBS)
+    if any(number for state, number in counts.items() if state not in SETTLED | {JobState.IN_DOUBT}):
+        codes.add(Exit.RUNNING)
+    return next((code for code in PRECEDENCE if code in codes), Exit.OK)
+
+
+def _text(standings: Standings, settings: Settings) -> None:
+    from seedbatch.cli.tables import print_table
+
+    shown = [state for state in JobState if any(batch.counts.get(state) for batch in standings.batches)]
+    headers = ("BATCH", "JOBS", *(str(state).replace("_", " ").upper() for state in shown), "ORPHANS")
+    rows = [
+        (
+            batch.batch,
+            f"{batch.total:,}",
+            *(f"{batch.counts.get(state, 0):,}" for state in shown),
+            f"{batch.orphans:,}",
+        )
+        for batch in standings.batches
+    ]
+    print_table(headers, rows, right=range(1, len(headers)), wide=0)
+    _warn("IN DOUBT: may have been accepted and charged; never sent again by themselves", standings.in_doubt)
+    _warn("AT RISK: not on disk, and the link dies within a day; run seedbatch collect", standings.at_risk)
+    if standings.violations_today:
+        click.echo(
+            f"\nModeration: {standings.violations_today:,} violations today (UTC) in this ledger, "
+            f"surcharge {_surcharge(standings.violations_today)} %"
+        )
+    click.echo(f"\nLedger: {settings.ledger}")
+
+
+def _warn(title: str, jobs: tuple[RecordedJob, ...]) -> None:
+    from seedbatch.cli.words import clean, moment_text
+
+    if not jobs:
+        return
+    click.secho(f"\n{title}", fg="magenta", bold=True)
+    for job in jobs[:_MOST_SHOWN]:
+        when = job.expires_at if job.state is JobState.SUCCEEDED else job.intended_at
+        click.echo(f"  {job.batch}/{job.address}  {moment_text(when) if when else ''}  {clean(job.reason)}".rstrip())
+    if len(jobs) > _MOST_SHOWN:
+        click.echo(f"  … and {len(jobs) - _MOST_SHOWN:,} more (seedbatch list --state {jobs[0].state})")
+
+
+def _surcharge(violations: int) -> int:
+    return next(percent for above, percent in _TIERS if violations > above)
+
+
+def _json(standings: Standings) -> dict[str, object]:
+    from seedbatch.domain.moments import stamp
+
+    return {
+        "version": 1,
+        "batches": [
+            {
+                "batch": batch.batch,
+                "jobs": batch.total,
+                "counts": {str(state): batch.counts.get(state, 0) for state in JobState},
+                "orphans": batch.orphans,
+            }
+            for batch in standings.batches
+        ],
+        "exposure": None,
+        "violations_today": standings.violations_today,
+        "surcharge_percent": _surcharge(standings.violations_today),
+        "at_risk": [
+            {"batch": job.batch, "key": job.address, "expires_at": job.expires_at and stamp(job.expires_at)}
+            for job in standings.at_risk
+        ],
+        "in_doubt": [
+            {
+                "batch": job.batch,
+                "key": job.address,
+                "revision": job.revision,
+                "since": job.intended_at and stamp(job.intended_at),
+                "reason": job.reason,
+            }
+            for job in standings.in_doubt
+        ],
+        "without_webhook": 0,
+    }

@@ -1,0 +1,29 @@
+"""Manifests for commands: loaded or refused, with every problem told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from seedbatch.cli.words import problems_text, say
+from seedbatch.domain.errors import ManifestInvalid
+from seedbatch.domain.jobs import BatchSpec
+
+
+def load_manifests(
+    paths: Sequence[Path], *, allow_unknown_model: bool, allow_large_matrix: bool, quiet: bool = False
+) -> tuple[BatchSpec, ...]:
+    """The batches of these manifests; warnings are told on stderr.
+
+    Raises:
+        ManifestInvalid: with every problem of every file.
+    """
+    from seedbatch.manifest import load
+
+    loaded = load(paths, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix)
+    if loaded.problems:
+        raise ManifestInvalid(loaded.problems)
+    if not quiet:
+        for text in problems_text(loaded.warnings):
+            say(text)
+    return loaded.batches

@@ -1,0 +1,80 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from seedbatch.settings import Settings, load
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+manifests = click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MANIFEST...", shell_complete=None
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
+
+
+def place(function: F) -> F:
+    """`--ledger` and `--sandbox`: whose record is meant."""
+    function = click.option(
+        "--sandbox", is_flag=True, help="Use the bundled stand-in provider and its own ledger: no key, no cost."
+    )(function)
+    return click.option(
+        "--ledger",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The ledger.  [env: SEEDBATCH_LEDGER; default: .seedbatch/ledger.db]",
+    )(function)
+
+
+def loudness(function: F) -> F:
+    """`--quiet` and `--verbose`."""
+    function = click.option("--verbose", "-v", is_flag=True, help="Leave nothing out.")(function)
+    return click.option("--quiet", "-q", is_flag=True, help="Only what went wrong, and the result.")(function)
+
+
+def output_dir(function: F) -> F:
+    """`--output-dir`: where files go."""
+    return click.option(
+        "--output-dir",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Where clips go.  [env: SEEDBATCH_OUTPUT_DIR; default: outputs, with --sandbox outputs/sandbox]",
+    )(function)
+
+
+def leniency(function: F) -> F:
+    """What a manifest may do beyond the usual."""
+    function = click.option("--allow-large-matrix", is_flag=True, help="Let a matrix make more than 10,000 jobs.")(
+        function
+    )
+    return click.option("--allow-unknown-model", is_flag=True, help="Pass models without a schema through unchecked.")(
+        function
+    )
+
+
+def pace(function: F) -> F:
+    """The ceilings of a run, and the sandbox's tempo."""
+    for option in (
+        click.option("--sandbox-faults", type=click.Path(path_type=Path), hidden=True),
+        click.option("--sandbox-speed", type=float, metavar="X", help="The sandbox's tasks finish X times as fast."),
+        click.option("--submits-per-minute", type=float, metavar="N", help="New submissions a minute.  [default: 60]"),
+        click.option("--in-flight", type=int, metavar="N", help="Tasks at the provider at once.  [default: 100]"),
+        click.option("--submitting", type=int, metavar="N", help="Submissions on the wire at once.  [default: 2]"),
+    ):
+        function = option(function)
+    return function
+
+
+def settings_of(**flags: object) -> Settings:
+    """The settings of this process, `flags` first.
+
+    Raises:
+        UsageError: something in them is wrong.
+    """
+    return load(flags, os.environ, Path.cwd())

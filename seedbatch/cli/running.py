@@ -1,0 +1,112 @@
+"""What `apply` and `collect` share: one run from open to closing words."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from seedbatch.cli.display import Display, JsonLines, counts_text, open_display
+from seedbatch.cli.signals import interrupting
+from seedbatch.cli.words import clean, say
+from seedbatch.domain.jobs import BatchSpec
+from seedbatch.domain.secret import Secret
+from seedbatch.domain.states import JobState
+from seedbatch.engine.cadence import PROVIDER, SANDBOX, Cadence
+from seedbatch.engine.run import Errand, Outcome, Run
+from seedbatch.settings import Settings
+from seedbatch.wiring import Plant, open_plant
+
+
+async def carry_out(
+    settings: Settings,
+    key: Secret,
+    errand: Errand,
+    batches: Sequence[BatchSpec] = (),
+    *,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> Outcome:
+    """Open everything, record what the manifests want, and run.
+
+    Raises:
+        LedgerError: the ledger cannot be used.
+    """
+    async with open_plant(settings, key) as plant:
+        for batch in batches:
+            await plant.ledger.declare(batch, plant.clock.now())
+
+        async def count() -> Counter[JobState]:
+            counts: Counter[JobState] = Counter()
+            for tally in await plant.ledger.tally(errand.scope):
+                counts.update(tally.counts)
+            return counts
+
+        display = open_display(count, as_json=as_json, quiet=quiet, verbose=verbose)
+        outcome = await _watched(plant, replace(errand, cadence=cadence(settings)), display)
+        if isinstance(display, JsonLines):
+            display.write(summary_json(outcome, plant))
+        return outcome
+
+
+async def _watched(plant: Plant, errand: Errand, display: Display) -> Outcome:
+    run = Run(plant.ledger, plant.provider, plant.store, plant.clock, errand, display.tell)
+    with interrupting(run.interrupt):
+        async with display:
+            return await run.go()
+
+
+def cadence(settings: Settings) -> Cadence:
+    """How often to ask: as documented, in the sandbox at once, or as the settings say."""
+    usual = SANDBOX if settings.sandbox else PROVIDER
+    if settings.reconcile_first is not None:
+        usual = replace(usual, first=settings.reconcile_first)
+    if settings.reconcile_every is not None:
+        usual = replace(usual, shortest=settings.reconcile_every, longest=settings.reconcile_every)
+    return usual
+
+
+def summary_json(outcome: Outcome, plant: Plant) -> dict[str, object]:
+    """The last line of `--json`."""
+    from seedbatch.domain.moments import stamp
+
+    return {
+        "version": 1,
+        "at": stamp(plant.clock.now()),
+        "type": "summary",
+        "batch": None,
+        "key": None,
+        "counts": {str(state): outcome.counts[state] for state in JobState},
+        "stops": [{"exit": int(stop.exit), "reason": stop.reason} for stop in outcome.stops],
+        "interrupted": outcome.interrupted,
+        "settled": outcome.settled,
+        "exit": int(outcome.exit),
+    }
+
+
+def closing_words(outcome: Outcome, settings: Settings, again: str) -> None:
+    """How it ended, and what to type next. `again` is the command that goes on."""
+    counts = outcome.counts
+    place = _place(settings)
+    say(counts_text(counts) or "There is nothing to do.")
+    for stop in outcome.stops:
+        say(f"\nStopped: {clean(stop.reason)}")
+        if stop.hint:
+            say(f"  → {stop.hint}")
+    if counts[JobState.IN_DOUBT]:
+        say("\nIn doubt: may have been accepted and charged, so they are never sent again by themselves.")
+        say(f"  → seedbatch status{place}")
+    if counts[JobState.FAILED] or counts[JobState.EXPIRED]:
+        say(f"\nFailed or expired: held until you say otherwise.\n  → seedbatch list --state failed{place}")
+    if not outcome.settled:
+        say(f"\nNot finished.\n  → go on with: {again}")
+    if counts[JobState.COMPLETED]:
+        say(f"\nClips are in {settings.output_dir}")
+
+
+def _place(settings: Settings) -> str:
+    sandbox = " --sandbox" if settings.sandbox else ""
+    origin = settings.origin("ledger")
+    return sandbox + (f" --ledger {shlex.quote(str(settings.ledger))}" if origin.startswith("flag") else "")

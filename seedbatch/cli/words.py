@@ -1,0 +1,69 @@
+"""Words for people: on stderr, without anything that a terminal would obey."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from seedbatch.domain.errors import Problem
+
+# Control characters, and the marks that turn the reading direction around.
+_HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean(text: str) -> str:
+    """Foreign text (prompts, a provider's messages, file names) as it may be shown: on one line, harmless."""
+    return _HOSTILE.sub("�", text.replace("\n", " ").replace("\t", " "))
+
+
+def say(text: str = "") -> None:
+    """A line to stderr; nobody listening is no error."""
+    try:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints words
+    except OSError:
+        return
+
+
+def problems_text(problems: Iterable[Problem]) -> Iterator[str]:
+    """Each problem with its place, its line, a caret, and what to do about it."""
+    for problem in problems:
+        yield f"{clean(str(problem))}  [{problem.code}]"
+        if problem.source and problem.line:
+            source = clean(problem.source)
+            shown, caret = _window(source, problem.column)
+            yield f"  {problem.line:>5} | {shown}"
+            yield f"        | {' ' * caret}^"
+        if problem.hint:
+            yield f"        → {clean(problem.hint)}"
+
+
+def _window(source: str, column: int, width: int = 100) -> tuple[str, int]:
+    """The part of a long line around a 1-based column, and where the caret goes below it."""
+    start = 0 if len(source) <= width else max(0, min(column - 1 - width // 2, len(source) - width))
+    return source[start : start + width], max(0, column - 1 - start)
+
+
+def span(duration: timedelta) -> str:
+    """A duration in its two largest units: `3 d 4 h`, `12 min`, `40 s`."""
+    seconds = int(duration.total_seconds())
+    if seconds < 0:
+        return "0 s"
+    units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    parts: list[str] = []
+    for unit, size in units:
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment as people read it, in their own zone."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 job`, `1,200 jobs`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -1,0 +1,105 @@
+"""The collect role: asks about running tasks and leaves their jobs succeeded or failed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+
+from seedbatch.domain.answers import NotFound, QueryRefused, Refusal, TaskReport, Unanswered
+from seedbatch.domain.errors import Exit, StaleCaller
+from seedbatch.domain.states import FailureClass
+from seedbatch.domain.work import Failure, RunningTask
+from seedbatch.engine.cadence import Cadence, backoff, link_expiry
+from seedbatch.engine.crew import Crew, Hands, Stop
+from seedbatch.engine.happenings import Kind
+from seedbatch.engine.verdicts import Empty, Failed, StillRunning, Succeeded, judge
+from seedbatch.ports import CollectLedger, Provider
+
+# Longer than a query can take: no other process asks about the same task meanwhile.
+_LEASE: Final = 180.0
+_OTHERS: Final = timedelta(seconds=5)  # how soon work that another process left is noticed
+
+
+class Collector:
+    """Queries what is due, one task at a time each."""
+
+    def __init__(self, crew: Crew, ledger: CollectLedger, provider: Provider, hands: Hands, cadence: Cadence) -> None:
+        self._crew = crew
+        self._ledger = ledger
+        self._provider = provider
+        self.hands = hands
+        self._cadence = cadence
+        self.out_of_credits = False
+        self.unanswered = 0
+        self.answered = 0
+
+    async def look(self, now: datetime) -> datetime | None:
+        """Begin what is due; returns when to look again."""
+        if self._crew.halted or self.hands.free <= 0:
+            return None
+        tasks, due = await self._ledger.claim_queries(self._crew.scope, now, self.hands.free, _LEASE)
+        for task in tasks:
+            self.hands.begin(self._ask(task))
+        return due
+
+    async def _ask(self, task: RunningTask) -> None:
+        answer = await self._provider.query(task.task_id)
+        try:
+            match answer:
+                case TaskReport():
+                    self.answered += 1
+                    await self._heard(task, answer)
+                case NotFound():
+                    self.answered += 1
+                    await self._later(task, "the provider does not know this task, or does not yet")
+                case Unanswered():
+                    self.unanswered += 1
+                    await self._later(task, answer.cause, answer.retry_after)
+                case QueryRefused():
+                    await self._later(task, answer.evidence.message or f"HTTP {answer.evidence.status}")
+                    self._refused(answer)
+                case _:
+                    assert_never(answer)
+        except StaleCaller:
+            return  # another process, or a person, was faster
+
+    async def _heard(self, task: RunningTask, report: TaskReport) -> None:
+        now = self._crew.now()
+        match judge(report, task.misses):
+            case StillRunning(status):
+                query_at = self._cadence.next_query(task.accepted_at, now, task.attempt_id)
+                await self._ledger.still_running(task.attempt_id, status, now, query_at)
+            case Succeeded():
+                await self._ledger.succeeded(task.attempt_id, report, now, link_expiry(report.updated_at, now))
+                self._crew.report(Kind.SUCCEEDED, task.name, task_id=task.task_id, outputs=len(report.urls))
+            case Empty():
+                await self._later(task, "the task succeeded, but offers no output yet")
+            case Failed(failure):
+                await self._failed(task, failure, now)
+
+    async def _failed(self, task: RunningTask, failure: Failure, now: datetime) -> None:
+        again = failure.retryable and task.tries < task.tries_allowed
+        retry_at = now + backoff(task.tries, first=self._cadence.shortest) if again else None
+        await self._ledger.task_failed(task.attempt_id, failure, now, retry_at)
+        kind = Kind.RETRIED if again else Kind.FAILED
+        self._crew.report(
+            kind, task.name, task_id=task.task_id, reason=failure.reason, failure=failure.cls, tries=task.tries
+        )
+        if failure.cls is FailureClass.CREDITS:
+            self.out_of_credits = True
+            self._crew.stop(Stop(Exit.STOPPED, failure.reason, "top up, then apply again"))
+
+    async def _later(self, task: RunningTask, cause: str, retry_after: float | None = None) -> None:
+        now = self._crew.now()
+        wait = backoff(task.misses + 1, first=self._cadence.shortest, longest=self._cadence.longest)
+        if retry_after is not None:
+            wait = max(wait, timedelta(seconds=retry_after))
+        await self._ledger.unanswered(task.attempt_id, cause, now, now + wait)
+        self._crew.report(Kind.UNANSWERED, task.name, task_id=task.task_id, reason=cause)
+
+    def _refused(self, answer: QueryRefused) -> None:
+        if answer.refusal is Refusal.KEY:
+            stop = Stop(Exit.KEY, "the provider refused the API key", "check MAXAPI_API_KEY: nothing is lost")
+        else:
+            stop = Stop(Exit.PROVIDER, "there is no such API at the base URL", "check MAXAPI_BASE_URL")
+        self._crew.stop(stop, everything=True)

@@ -1,0 +1,95 @@
+"""What the roles of one run share: its clock, its scope, its tasks, and the reasons for which it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from seedbatch.domain.errors import Exit
+from seedbatch.domain.fingerprint import Json
+from seedbatch.domain.work import JobName
+from seedbatch.engine.happenings import Happening, Kind, Witness
+from seedbatch.ports import Clock, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a role does no more in this run. `left_work`: it counts only if work was left undone for it."""
+
+    exit: Exit
+    reason: str
+    hint: str = ""
+    left_work: bool = False
+
+
+@dataclass(slots=True)
+class Crew:
+    """The common ground of the roles."""
+
+    clock: Clock
+    scope: Scope
+    tell: Witness
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    stops: list[Stop] = field(default_factory=list)
+    # A refused key or a wrong address concerns every role; the others only their own.
+    halted: bool = False
+
+    def now(self) -> datetime:
+        """The present moment."""
+        return self.clock.now()
+
+    def report(self, kind: Kind, name: JobName | None = None, **data: Json) -> None:
+        """Tell those who look on."""
+        self.tell(Happening(self.now(), kind, name, data))
+
+    def stop(self, stop: Stop, *, everything: bool = False) -> None:
+        """Note a reason, once for each exit code; `everything` halts all roles."""
+        self.halted = self.halted or everything
+        self.wake.set()
+        if any(known.exit is stop.exit for known in self.stops):
+            return
+        self.stops.append(stop)
+        self.report(Kind.STOPPED, exit=int(stop.exit), reason=stop.reason, hint=stop.hint)
+
+
+class Hands:
+    """The tasks that one role has under way, `most` of them at once; each one's end wakes the run."""
+
+    def __init__(self, group: asyncio.TaskGroup, wake: asyncio.Event, most: int) -> None:
+        self._group = group
+        self._wake = wake
+        self._most = most
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def free(self) -> int:
+        """How many more may begin."""
+        return self._most - len(self._tasks)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is under way."""
+        return not self._tasks
+
+    @property
+    def tasks(self) -> tuple[asyncio.Task[None], ...]:
+        """What is under way."""
+        return tuple(self._tasks)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start one piece of work."""
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def cancel(self) -> None:
+        """Break off everything that is under way."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wake.set()

@@ -1,0 +1,162 @@
+"""The download role: brings the outputs of succeeded tasks to disk and leaves their jobs completed or expired."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+
+from seedbatch.domain.answers import (
+    CannotStore,
+    FetchLater,
+    FetchRefused,
+    FetchResult,
+    Gone,
+    NotFound,
+    QueryRefused,
+    StoredFile,
+    TaskReport,
+    Unanswered,
+)
+from seedbatch.domain.errors import Exit, StaleCaller
+from seedbatch.domain.work import Delivery, Download, Output
+from seedbatch.engine.cadence import backoff
+from seedbatch.engine.crew import Crew, Hands, Stop
+from seedbatch.engine.happenings import Kind
+from seedbatch.ports import DownloadLedger, Provider, Store
+
+# What cannot be had now is looked at once a minute while there is other work, and does not keep a run from ending.
+_REFUSALS: Final = 2
+_PUT_OFF: Final = timedelta(minutes=1)
+_LOCAL_FAILURES_IN_A_ROW: Final = 3
+
+
+class Downloader:
+    """Fetches claimed deliveries, earliest expiry first."""
+
+    def __init__(self, crew: Crew, ledger: DownloadLedger, provider: Provider, store: Store, hands: Hands) -> None:
+        self._crew = crew
+        self._ledger = ledger
+        self._provider = provider
+        self._store = store
+        self.hands = hands
+        self.over = False
+        self.left: set[int] = set()
+        self._local_failures = 0
+
+    async def look(self, now: datetime) -> datetime | None:
+        """Begin what is due; returns when to look again."""
+        if self.over or self._crew.halted or self.hands.free <= 0:
+            return None
+        deliveries, due = await self._ledger.claim_deliveries(self._crew.scope, now, self.hands.free)
+        for delivery in deliveries:
+            self.hands.begin(self._deliver(delivery))
+        return due
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        try:
+            for output in delivery.outputs:
+                if not await self._bring(delivery, output):
+                    return
+        except StaleCaller:
+            return  # another process, or a person, was faster
+        except asyncio.CancelledError:
+            now = self._crew.now()
+            await self._ledger.fetch_later(delivery.job_id, "interrupted", now, now)
+            raise
+
+    async def _bring(self, delivery: Delivery, output: Output) -> bool:
+        name = delivery.output if output.position == 1 else f"{delivery.output}-{output.position}"
+        await self._make_way(delivery, name)
+        part = f"{delivery.attempt_id}-{output.position}"
+        sidecar = {**delivery.sidecar, "position": output.position}
+        result = await self._store.fetch(Download(output.url, name, delivery.kind, part, sidecar))
+        return await self._record(delivery, output, result)
+
+    async def _make_way(self, delivery: Delivery, name: str) -> None:
+        occupant = await self._ledger.occupant(delivery.job_id, name)
+        if occupant is None:
+            return
+        # Both names stand until the old one is gone, and the ledger hears of it last: a crash in between repeats it.
+        path = await self._store.give_way(occupant.path, occupant.revision)
+        await self._store.release(occupant.path)
+        await self._ledger.moved(occupant.artifact_id, path, self._crew.now())
+
+    async def _record(self, delivery: Delivery, output: Output, result: FetchResult) -> bool:
+        match result:
+            case StoredFile():
+                await self._stored(delivery, output, result)
+                return True
+            case Gone():
+                await self._renew(delivery, result.cause)
+            case FetchLater():
+                await self._later(delivery, result.cause, result.retry_after)
+            case FetchRefused():
+                await self._refused(delivery, result.cause)
+            case CannotStore():
+                await self._cannot(delivery, result.cause)
+            case _:
+                assert_never(result)
+        return False
+
+    async def _stored(self, delivery: Delivery, output: Output, file: StoredFile) -> None:
+        self._local_failures = 0
+        last = await self._ledger.stored(delivery.job_id, output.position, file, self._crew.now())
+        self._crew.report(
+            Kind.STORED,
+            delivery.name,
+            position=output.position,
+            path=file.path,
+            bytes=file.bytes,
+            sha256=file.sha256,
+        )
+        if last:
+            self.left.discard(delivery.job_id)
+            self._crew.report(Kind.COMPLETED, delivery.name, task_id=delivery.task_id)
+
+    async def _renew(self, delivery: Delivery, cause: str) -> None:
+        """Ask once for fresh links; whether the provider gives any is not documented."""
+        if delivery.renewals:
+            await self._expire(delivery, cause)
+            return
+        match await self._provider.query(delivery.task_id):
+            case TaskReport(urls=urls) as report if urls:
+                await self._ledger.renewed(delivery.job_id, report, self._crew.now())
+            case TaskReport() | NotFound():
+                await self._expire(delivery, cause)
+            case Unanswered() | QueryRefused():
+                await self._later(delivery, cause, None)
+
+    async def _expire(self, delivery: Delivery, cause: str) -> None:
+        await self._ledger.expired(delivery.job_id, cause, self._crew.now())
+        self.left.discard(delivery.job_id)
+        self._crew.report(Kind.EXPIRED, delivery.name, reason=cause)
+
+    async def _later(self, delivery: Delivery, cause: str, retry_after: float | None) -> None:
+        now = self._crew.now()
+        wait = backoff(delivery.misses + 1)
+        if retry_after is not None:
+            wait = max(wait, timedelta(seconds=retry_after))
+        await self._ledger.fetch_later(delivery.job_id, cause, now, now + wait)
+        self._crew.report(Kind.NOT_FETCHED, delivery.name, reason=cause)
+
+    async def _refused(self, delivery: Delivery, cause: str) -> None:
+        if delivery.misses < _REFUSALS:
+            await self._later(delivery, cause, None)
+            return
+        await self._put_off(delivery, cause)
+        reason = f"what the provider offers for {delivery.name} must not be taken: {cause}"
+        self._crew.stop(Stop(Exit.PROVIDER, reason, "see seedbatch show, and try again before the link dies"))
+
+    async def _cannot(self, delivery: Delivery, cause: str) -> None:
+        await self._put_off(delivery, cause)
+        self._local_failures += 1
+        self.over = self._local_failures >= _LOCAL_FAILURES_IN_A_ROW
+        reason = f"{delivery.name} cannot be stored: {cause}"
+        self._crew.stop(Stop(Exit.RUNNING, reason, "make room for it, then apply again before the link dies"))
+
+    async def _put_off(self, delivery: Delivery, cause: str) -> None:
+        now = self._crew.now()
+        await self._ledger.fetch_later(delivery.job_id, cause, now, now + _PUT_OFF)
+        self.left.add(delivery.job_id)
+        self._crew.report(Kind.NOT_FETCHED, delivery.name, reason=cause)

@@ -1,0 +1,43 @@
+"""What a run tells while it works, for those who look on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from seedbatch.domain.fingerprint import Json
+from seedbatch.domain.work import JobName
+
+
+class Kind(StrEnum):
+    """The types of the events in machine-readable output: `docs/json-output.md`."""
+
+    SUBMITTED = "submitted"  # the taskId is durable
+    NOT_SENT = "not_sent"
+    THROTTLED = "throttled"
+    REFUSED = "refused"
+    IN_DOUBT = "in_doubt"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    RETRIED = "retried"
+    UNANSWERED = "unanswered"
+    STORED = "stored"
+    COMPLETED = "completed"
+    NOT_FETCHED = "not_fetched"
+    EXPIRED = "expired"
+    STOPPED = "stopped"  # a role gives up for this run
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One thing that has just become durable (or, for `stopped`, a decision of this run)."""
+
+    at: datetime
+    kind: Kind
+    name: JobName | None = None
+    data: Mapping[str, Json] = field(default_factory=dict)
+
+
+Witness = Callable[[Happening], None]

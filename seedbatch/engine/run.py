@@ -1,0 +1,224 @@
+"""One run: the roles side by side over one ledger, until there is nothing left to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Final
+
+from seedbatch.domain.errors import PRECEDENCE, Exit
+from seedbatch.domain.jobs import Limits
+from seedbatch.domain.records import BatchTally
+from seedbatch.domain.states import HELD, JobState
+from seedbatch.engine.cadence import PROVIDER, Cadence
+from seedbatch.engine.collect import Collector
+from seedbatch.engine.crew import Crew, Hands, Stop
+from seedbatch.engine.download import Downloader
+from seedbatch.engine.happenings import Kind, Witness
+from seedbatch.engine.submit import Submitter
+from seedbatch.ports import Clock, Ledger, Provider, Scope, Store
+
+_QUERIES_AT_ONCE: Final = 16
+_DOWNLOADS_AT_ONCE: Final = 4
+# What other processes leave behind is found by looking, not by being told.
+_LONGEST_PAUSE: Final = 5.0
+_RESCUE_EVERY: Final = timedelta(seconds=30)
+_GRACE: Final = 30.0
+
+
+class Until(Enum):
+    """What ends a run."""
+
+    SETTLED = "nothing more happens without a person"
+    SUBMITTED = "nothing more may be submitted now"
+    ROUND = "everything that is due was looked at once"
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a run is for. `scope` names batches; None means all of the ledger."""
+
+    scope: Scope
+    limits: Limits
+    until: Until = Until.SETTLED
+    submit: bool = True
+    collect: bool = True
+    download: bool = True
+    cadence: Cadence = PROVIDER
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended."""
+
+    tallies: tuple[BatchTally, ...]
+    stops: tuple[Stop, ...]
+    interrupted: bool
+    settled: bool
+
+    @property
+    def counts(self) -> Counter[JobState]:
+        """Jobs by state, over all batches of the scope."""
+        return _counts(self.tallies)
+
+    @property
+    def exit(self) -> Exit:
+        """The exit code that tells this outcome."""
+        counts = self.counts
+        codes = {stop.exit for stop in self.stops}
+        if self.interrupted:
+            codes.add(Exit.INTERRUPTED)
+        if counts[JobState.IN_DOUBT]:
+            codes.add(Exit.IN_DOUBT)
+        if any(counts[state] for state in HELD):
+            codes.add(Exit.FAILED_JOBS)
+        if not self.settled:
+            codes.add(Exit.RUNNING)
+        return next((code for code in PRECEDENCE if code in codes), Exit.OK)
+
+
+class Run:
+    """Carries out one errand. `interrupt` may be called at any time, from the loop's thread."""
+
+    def __init__(
+        self, ledger: Ledger, provider: Provider, store: Store, clock: Clock, errand: Errand, tell: Witness
+    ) -> None:
+        self._ledger = ledger
+        self._provider = provider
+        self._store = store
+        self._errand = errand
+        self._crew = Crew(clock, errand.scope, tell)
+        self._interrupted = False
+        self._rescued_at: datetime | None = None
+
+    async def go(self) -> Outcome:
+        """Work until the errand is done or interrupted.
+
+        Raises:
+            BaseExceptionGroup: something unexpected happened in a role; what was on the wire is recorded.
+        """
+        async with asyncio.TaskGroup() as group:
+            self._enlist(group)
+            await self._work()
+            await self._wind_down()
+        return await self._outcome()
+
+    def interrupt(self) -> None:
+        """First: begin nothing new and let requests on the wire finish. Second: break them off."""
+        if self._interrupted:
+            for role in self._roles:
+                role.hands.cancel()
+        self._interrupted = True
+        self._crew.wake.set()
+
+    def _enlist(self, group: asyncio.TaskGroup) -> None:
+        errand, crew = self._errand, self._crew
+        submitting = errand.limits.submitting or _QUERIES_AT_ONCE
+        self._submitter = Submitter(
+            crew,
+            self._ledger,
+            self._provider,
+            Hands(group, crew.wake, submitting if errand.submit else 0),
+            errand.limits,
+            errand.cadence,
+        )
+        self._collector = Collector(
+            crew,
+            self._ledger,
+            self._provider,
+            Hands(group, crew.wake, _QUERIES_AT_ONCE if errand.collect else 0),
+            errand.cadence,
+        )
+        self._downloader = Downloader(
+            crew,
+            self._ledger,
+            self._provider,
+            self._store,
+            Hands(group, crew.wake, _DOWNLOADS_AT_ONCE if errand.download else 0),
+        )
+        self._roles = (self._submitter, self._collector, self._downloader)
+
+    async def _work(self) -> None:
+        while not self._interrupted:
+            self._crew.wake.clear()
+            now = self._crew.now()
+            await self._rescue(now)
+            dues = await asyncio.gather(*(role.look(now) for role in self._roles))
+            self._submitter.over |= self._collector.out_of_credits
+            if self._idle and await self._done(dues, now):
+                return
+            await self._pause([due for due in dues if due is not None], now)
+
+    @property
+    def _idle(self) -> bool:
+        return all(role.hands.idle for role in self._roles)
+
+    async def _rescue(self, now: datetime) -> None:
+        if self._rescued_at is not None and now - self._rescued_at < _RESCUE_EVERY:
+            return
+        self._rescued_at = now
+        for name in await self._ledger.rescue(now):
+            self._crew.report(Kind.IN_DOUBT, name, reason="the process that was submitting it ended")
+
+    async def _done(self, dues: Sequence[datetime | None], now: datetime) -> bool:
+        if self._crew.halted:
+            return True
+        submit_due, collect_due, download_due = dues
+        match self._errand.until:
+            case Until.SUBMITTED:
+                return submit_due is None
+            case Until.ROUND:
+                return all(due is None or due > now for due in (collect_due, download_due))
+            case Until.SETTLED:
+                return self._left(_counts(await self._ledger.tally(self._errand.scope))) == 0
+
+    def _left(self, counts: Counter[JobState]) -> int:
+        """How many jobs this run may still move."""
+        left = counts[JobState.SUBMITTING]
+        if self._errand.submit and not self._submitter.over:
+            left += counts[JobState.PENDING]
+        if self._errand.collect:
+            left += counts[JobState.RUNNING]
+        if self._errand.download and not self._downloader.over:
+            left += max(0, counts[JobState.SUCCEEDED] - len(self._downloader.left))
+        return left
+
+    async def _pause(self, dues: Sequence[datetime], now: datetime) -> None:
+        seconds = min([(due - now).total_seconds() for due in dues], default=_LONGEST_PAUSE)
+        try:
+            await asyncio.wait_for(self._crew.wake.wait(), min(max(seconds, 0.0), _LONGEST_PAUSE))
+        except TimeoutError:
+            return
+
+    async def _wind_down(self) -> None:
+        if self._interrupted:
+            self._downloader.hands.cancel()  # a file that is not whole yet is fetched again
+        tasks = [task for role in self._roles for task in role.hands.tasks]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=_GRACE)
+        for task in late:
+            task.cancel()
+
+    async def _outcome(self) -> Outcome:
+        tallies = tuple(await self._ledger.tally(self._errand.scope))
+        counts = _counts(tallies)
+        unfinished = sum(
+            counts[state] for state in (JobState.PENDING, JobState.SUBMITTING, JobState.RUNNING, JobState.SUCCEEDED)
+        )
+        stops = [stop for stop in self._crew.stops if counts[JobState.PENDING] or not stop.left_work]
+        if self._collector.unanswered and not self._collector.answered and self._errand.until is Until.ROUND:
+            reason = "the provider answered none of the queries"
+            stops.append(Stop(Exit.PROVIDER, reason, "check the network, then collect again: nothing is lost"))
+        return Outcome(tallies, tuple(stops), self._interrupted, settled=unfinished == 0)
+
+
+def _counts(tallies: Sequence[BatchTally]) -> Counter[JobState]:
+    counts: Counter[JobState] = Counter()
+    for tally in tallies:
+        counts.update(tally.counts)
+    return counts

@@ -1,0 +1,177 @@
+"""The ledger's tables, as migrations. `docs/ledger.md` describes them: they are a public read interface.
+
+A migration that was released is never edited: its SQL stays literal, whatever becomes of the code's own enums.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+from sqlite_utils import Database, Migrations
+
+migrations: Final = Migrations("seedbatch")
+
+_TABLES: Final = """
+CREATE TABLE meta (
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE batches (
+  id          INTEGER PRIMARY KEY,
+  name        TEXT NOT NULL UNIQUE,
+  manifest    TEXT NOT NULL,
+  digest      TEXT NOT NULL,
+  tries       INTEGER NOT NULL CHECK (tries >= 1),
+  declared_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE jobs (
+  id          INTEGER PRIMARY KEY,
+  batch_id    INTEGER NOT NULL REFERENCES batches (id),
+  base        TEXT NOT NULL,
+  take        INTEGER NOT NULL CHECK (take >= 1),
+  revision    INTEGER NOT NULL CHECK (revision >= 1),
+  address     TEXT NOT NULL,
+  standing    TEXT NOT NULL CHECK (standing IN ('current', 'superseded', 'orphan')),
+  position    INTEGER NOT NULL,
+  state       TEXT NOT NULL CHECK (state IN ('pending', 'submitting', 'in_doubt', 'running', 'succeeded',
+                                             'completed', 'failed', 'expired', 'abandoned')),
+  failure     TEXT CHECK (failure IN ('moderation', 'invalid', 'credits', 'provider', 'timeout',
+                                      'cancelled', 'no_output', 'lost')),
+  reason      TEXT NOT NULL DEFAULT '',
+  model       TEXT NOT NULL,
+  input       TEXT NOT NULL,
+  fingerprint TEXT NOT NULL CHECK (length(fingerprint) = 64),
+  output      TEXT NOT NULL CHECK (output <> ''),
+  axes        TEXT NOT NULL,
+  tags        TEXT NOT NULL,
+  file        TEXT NOT NULL,
+  line        INTEGER NOT NULL,
+  not_before  TEXT,
+  misses      INTEGER NOT NULL DEFAULT 0 CHECK (misses >= 0),
+  downloader  TEXT CHECK (downloader IS NULL OR state = 'succeeded'),
+  expires_at  TEXT,
+  created_at  TEXT NOT NULL,
+  updated_at  TEXT NOT NULL,
+  CHECK ((state = 'failed') = (failure IS NOT NULL)),
+  CHECK (state <> 'succeeded' OR expires_at IS NOT NULL),
+  UNIQUE (batch_id, base, take, revision),
+  UNIQUE (batch_id, base, take, fingerprint)
+) STRICT;
+CREATE UNIQUE INDEX jobs_current ON jobs (batch_id, base, take) WHERE standing = 'current';
+CREATE INDEX jobs_queue ON jobs (state, batch_id, position);
+CREATE INDEX jobs_expiry ON jobs (expires_at) WHERE state = 'succeeded';
+
+CREATE TABLE attempts (
+  id          INTEGER PRIMARY KEY,
+  job_id      INTEGER NOT NULL REFERENCES jobs (id),
+  number      INTEGER NOT NULL CHECK (number >= 1),
+  owner       TEXT NOT NULL,
+  reference   TEXT NOT NULL UNIQUE,
+  task_id     TEXT UNIQUE CHECK (task_id <> ''),
+  doubt       TEXT CHECK (doubt <> ''),
+  outcome     TEXT CHECK (outcome IN ('not_sent', 'throttled', 'turned_away', 'refused', 'failed', 'succeeded')),
+  status      TEXT,
+  misses      INTEGER NOT NULL DEFAULT 0 CHECK (misses >= 0),
+  renewals    INTEGER NOT NULL DEFAULT 0 CHECK (renewals >= 0),
+  kind        TEXT CHECK (kind IN ('video', 'image')),
+  intended_at TEXT NOT NULL,
+  accepted_at TEXT,
+  query_at    TEXT,
+  ended_at    TEXT,
+  CHECK ((outcome IS NULL) = (ended_at IS NULL)),
+  CHECK ((task_id IS NULL) = (accepted_at IS NULL)),
+  CHECK ((outcome IN ('failed', 'succeeded')) <= (task_id IS NOT NULL)),
+  CHECK ((outcome IN ('not_sent', 'throttled', 'turned_away', 'refused')) <= (task_id IS NULL)),
+  CHECK (outcome <> 'succeeded' OR kind IS NOT NULL),
+  UNIQUE (job_id, number)
+) STRICT;
+CREATE UNIQUE INDEX attempts_open ON attempts (job_id) WHERE outcome IS NULL;
+CREATE INDEX attempts_due ON attempts (query_at) WHERE outcome IS NULL AND task_id IS NOT NULL;
+CREATE INDEX attempts_intended ON attempts (intended_at);
+
+CREATE TABLE outputs (
+  attempt_id INTEGER NOT NULL REFERENCES attempts (id),
+  position   INTEGER NOT NULL CHECK (position >= 1),
+  url        TEXT NOT NULL CHECK (url <> ''),
+  PRIMARY KEY (attempt_id, position)
+) STRICT;
+
+CREATE TABLE artifacts (
+  id           INTEGER PRIMARY KEY,
+  job_id       INTEGER NOT NULL REFERENCES jobs (id),
+  attempt_id   INTEGER NOT NULL,
+  position     INTEGER NOT NULL,
+  folder       TEXT NOT NULL,
+  path         TEXT NOT NULL CHECK (path <> ''),
+  bytes        INTEGER NOT NULL CHECK (bytes > 0),
+  sha256       TEXT NOT NULL CHECK (length(sha256) = 64),
+  content_type TEXT NOT NULL,
+  stored_at    TEXT NOT NULL,
+  FOREIGN KEY (attempt_id, position) REFERENCES outputs (attempt_id, position),
+  UNIQUE (attempt_id, position),
+  UNIQUE (folder, path)
+) STRICT;
+CREATE INDEX artifacts_job ON artifacts (job_id);
+
+CREATE TABLE events (
+  seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+  at         TEXT NOT NULL,
+  type       TEXT NOT NULL,
+  job_id     INTEGER NOT NULL REFERENCES jobs (id),
+  attempt_id INTEGER REFERENCES attempts (id),
+  from_state TEXT,
+  to_state   TEXT,
+  data       TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_job ON events (job_id, seq);
+"""
+
+_GUARDS: Final = """
+CREATE TRIGGER jobs_transition BEFORE UPDATE OF state ON jobs
+WHEN OLD.state <> NEW.state AND OLD.state || '>' || NEW.state NOT IN (
+  'pending>submitting', 'pending>abandoned',
+  'submitting>pending', 'submitting>running', 'submitting>in_doubt', 'submitting>failed',
+  'in_doubt>pending', 'in_doubt>running', 'in_doubt>failed', 'in_doubt>abandoned',
+  'running>succeeded', 'running>failed', 'running>abandoned',
+  'succeeded>completed', 'succeeded>expired', 'succeeded>abandoned',
+  'failed>pending', 'expired>pending', 'abandoned>pending')
+BEGIN SELECT RAISE(ABORT, 'a job cannot go from this state to that'); END;
+
+CREATE TRIGGER jobs_live BEFORE UPDATE OF state ON jobs
+WHEN (NEW.state IN ('submitting', 'in_doubt', 'running'))
+  <> EXISTS (SELECT 1 FROM attempts WHERE job_id = NEW.id AND outcome IS NULL)
+BEGIN SELECT RAISE(ABORT, 'exactly the live states have an open attempt'); END;
+
+CREATE TRIGGER jobs_kept BEFORE DELETE ON jobs
+BEGIN SELECT RAISE(ABORT, 'the ledger forgets nothing'); END;
+CREATE TRIGGER attempts_kept BEFORE DELETE ON attempts
+BEGIN SELECT RAISE(ABORT, 'the ledger forgets nothing'); END;
+CREATE TRIGGER attempts_task_kept BEFORE UPDATE OF task_id ON attempts WHEN OLD.task_id IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a task id is never replaced'); END;
+CREATE TRIGGER attempts_ended BEFORE UPDATE OF outcome ON attempts WHEN OLD.outcome IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'an attempt ends once'); END;
+CREATE TRIGGER events_unchanged BEFORE UPDATE ON events
+BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
+CREATE TRIGGER events_kept BEFORE DELETE ON events
+BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
+"""
+
+
+@migrations(name="0001_first_tables")
+def _first_tables(db: Database) -> None:
+    for statement in _statements(_TABLES + _GUARDS):
+        db.conn.execute(statement)
+
+
+def _statements(script: str) -> Iterator[str]:
+    # executescript would commit the transaction that the migration runs in
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,171 @@
+"""The ledger for those who only read: a connection of its own that blocks nobody and is blocked by nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from seedbatch.domain.difference import Known
+from seedbatch.domain.errors import LedgerDamaged, LedgerError
+from seedbatch.domain.jobs import Request
+from seedbatch.domain.moments import moment, stamp
+from seedbatch.domain.records import Artifact, Occurrence, RecordedJob, Standing, Standings
+from seedbatch.domain.states import FailureClass, JobState
+from seedbatch.ledger.declaration import known_jobs
+from seedbatch.ledger.opening import check_schema
+from seedbatch.ledger.rows import to_json
+from seedbatch.ledger.tallies import tallies
+from seedbatch.ports import Scope
+
+_JOBS = """
+SELECT j.id AS job_id, b.name AS batch, j.address, j.base, j.take, j.revision, j.standing, j.state, j.failure, j.reason,
+       j.model, j.input, j.fingerprint, j.output, j.tags, j.expires_at, j.updated_at,
+       (SELECT count(*) FROM attempts WHERE job_id = j.id) AS attempts, a.task_id, a.doubt, a.intended_at
+FROM jobs j JOIN batches b ON b.id = j.batch_id
+LEFT JOIN attempts a ON a.id = (SELECT max(id) FROM attempts WHERE job_id = j.id)
+"""
+
+
+class SqliteRecords:
+    """Reads the ledger at `path`.
+
+    Raises:
+        LedgerDamaged: the file is no ledger.
+        LedgerNewer: a newer seedbatch wrote it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.absolute()
+        try:
+            self._connection = _connect(self._path)
+            check_schema(self._connection, path)
+        except sqlite3.OperationalError as error:
+            raise LedgerError(f"the ledger {path} cannot be read: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise LedgerDamaged(
+                f"{path} is not a ledger, or it is damaged: {error}", hint="name another file with --ledger"
+            ) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def kind(self) -> str:
+        """Whose tasks it holds: `real` or `sandbox`."""
+        ((kind,),) = self._connection.execute("SELECT value FROM meta WHERE key = 'kind'")
+        return str(kind)
+
+    def known(self, batch: str) -> list[Known]:
+        """All recorded revisions of a batch, as the difference wants them."""
+        row = self._connection.execute("SELECT id FROM batches WHERE name = ?", (batch,)).fetchone()
+        return [] if row is None else list(known_jobs(self._connection, row[0]))
+
+    def jobs(self, scope: Scope = None) -> Iterator[RecordedJob]:
+        """Every revision of every job, in the manifest's order."""
+        names = None if scope is None else to_json(sorted(scope))
+        where = "WHERE (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))"
+        yield from self._select(f"{where} ORDER BY b.name, j.position, j.base, j.take, j.revision", (names, names))
+
+    def find(self, name: str) -> list[RecordedJob]:
+        """The revisions of the jobs that `name` means: an address, or `batch/address`; latest revision last."""
+        batch, slash, address = name.partition("/")
+        where = "WHERE j.address = ?"
+        values: tuple[str, ...] = (name,)
+        if slash:
+            where, values = "WHERE (b.name = ? AND j.address = ?) OR j.address = ?", (batch, address, name)
+        return list(self._select(f"{where} ORDER BY b.name, j.base, j.take, j.revision", values))
+
+    def standings(self, now: datetime, risk: float) -> Standings:
+        """Counts, in-doubt jobs, and results whose link dies within `risk` seconds."""
+        until = stamp(now + timedelta(seconds=risk))
+        midnight = stamp(now)[:10]
+        ((violations,),) = self._connection.execute(
+            "SELECT count(*) FROM events WHERE type = 'failed' AND json_extract(data, '$.class') = 'moderation'"
+            " AND at >= ?",
+            (midnight,),
+        )
+        return Standings(
+            batches=tuple(tallies(self._connection, None)),
+            at_risk=tuple(
+                self._select("WHERE j.state = 'succeeded' AND j.expires_at <= ? ORDER BY j.expires_at", (until,))
+            ),
+            in_doubt=tuple(self._select("WHERE j.state = 'in_doubt' ORDER BY b.name, j.position", ())),
+            violations_today=violations,
+            meta=dict(self._connection.execute("SELECT key, value FROM meta")),
+        )
+
+    def story(self, job_id: int) -> list[Occurrence]:
+        """All events of a job, oldest first."""
+        rows = self._connection.execute(
+            "SELECT e.seq, e.at, e.type, e.from_state, e.to_state, a.number, e.data FROM events e"
+            " LEFT JOIN attempts a ON a.id = e.attempt_id WHERE e.job_id = ? ORDER BY e.seq",
+            (job_id,),
+        )
+        return [
+            Occurrence(
+                seq, moment(at), kind, before and JobState(before), after and JobState(after), attempt, json.loads(data)
+            )
+            for seq, at, kind, before, after, attempt, data in rows
+        ]
+
+    def _select(self, clause: str, values: tuple[Any, ...]) -> Iterator[RecordedJob]:
+        cursor = self._connection.cursor()
+        cursor.row_factory = sqlite3.Row
+        cursor.execute(f"{_JOBS} {clause}", values)
+        while block := cursor.fetchmany(500):
+            artifacts = self._artifacts([row["job_id"] for row in block])
+            for row in block:
+                yield _recorded(row, artifacts.get(row["job_id"], ()))
+
+    def _artifacts(self, job_ids: list[int]) -> dict[int, tuple[Artifact, ...]]:
+        rows = self._connection.execute(
+            "SELECT job_id, folder, path, bytes, sha256, content_type FROM artifacts"
+            " WHERE job_id IN (SELECT value FROM json_each(?)) ORDER BY job_id, position",
+            (to_json(job_ids),),
+        )
+        return {job_id: tuple(map(self._artifact, group)) for job_id, group in groupby(rows, key=lambda row: row[0])}
+
+    def _artifact(self, row: tuple[Any, ...]) -> Artifact:
+        _, folder, path, size, sha256, content_type = row
+        whole = os.path.normpath(self._path.parent / folder / path)
+        return Artifact(whole, size, sha256, content_type)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # A folder that cannot be written has no room for the shared-memory file; then nobody writes either.
+    mode = "mode=ro" if os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, isolation_level=None)
+    connection.execute("PRAGMA trusted_schema=OFF")
+    return connection
+
+
+def _recorded(row: sqlite3.Row, artifacts: tuple[Artifact, ...]) -> RecordedJob:
+    state = JobState(row["state"])
+    return RecordedJob(
+        job_id=row["job_id"],
+        batch=row["batch"],
+        address=row["address"],
+        base=row["base"],
+        take=row["take"],
+        revision=row["revision"],
+        standing=Standing(row["standing"]),
+        state=state,
+        failure=row["failure"] and FailureClass(row["failure"]),
+        reason=row["doubt"] or "" if state is JobState.IN_DOUBT else row["reason"],
+        request=Request(row["model"], json.loads(row["input"])),
+        fingerprint=row["fingerprint"],
+        output=row["output"],
+        tags=tuple(json.loads(row["tags"])),
+        attempts=row["attempts"],
+        task_id=row["task_id"],
+        expires_at=row["expires_at"] and moment(row["expires_at"]),
+        updated_at=moment(row["updated_at"]),
+        intended_at=row["intended_at"] and moment(row["intended_at"]),
+        artifacts=artifacts,
+    )

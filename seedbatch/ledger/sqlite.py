@@ -1,0 +1,608 @@
+"""The ledger in one SQLite file: every verb of the port is one transaction, bearing its SQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
+from seedbatch.domain.errors import LedgerError, StaleCaller
+from seedbatch.domain.jobs import BatchSpec, Limits, Request
+from seedbatch.domain.moments import moment, stamp
+from seedbatch.domain.records import BatchTally
+from seedbatch.domain.states import JobState
+from seedbatch.domain.work import Delivery, Failure, JobName, Occupant, Output, RunningTask, Submission
+from seedbatch.ledger.declaration import declare
+from seedbatch.ledger.locks import Owner, WriteLock, is_dead
+from seedbatch.ledger.opening import Kind, connect, prepare
+from seedbatch.ledger.rows import move, note, to_json
+from seedbatch.ledger.tallies import tallies
+from seedbatch.ledger.writer import Verb, Writer
+from seedbatch.ports import Scope
+
+T = TypeVar("T")
+
+_DIED = "the process that was submitting it ended before the answer was recorded"
+_TWICE = "the provider named a task that another attempt already holds"
+
+
+class SqliteLedger:
+    """The durable record of batches, jobs, attempts, artifacts and events.
+
+    `path` is the ledger's file, made with its folder when it is not there; `folder` is the output folder, to which
+    the paths of artifacts are relative; `kind` says whose tasks it may hold.
+
+    Raises:
+        LedgerError: it cannot be used; see `opening.prepare`.
+    """
+
+    def __init__(self, path: Path, *, kind: Kind, folder: Path, now: datetime) -> None:
+        path = path.absolute()
+        self._closed = False
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._owners = path.parent / "owners"
+            self._lock = WriteLock(path.with_name(f"{path.name}.lock"))
+            self._owner = Owner(self._owners)
+        except OSError as error:
+            raise LedgerError(f"the ledger's folder {path.parent} cannot be used: {error.strerror or error}") from error
+        self.id = prepare(path, kind, secrets.token_hex(6), self._lock, now)
+        # Relative to the ledger, so that a project folder may be moved as a whole.
+        self._folder = os.path.relpath(folder.absolute(), path.parent)
+        self._writer = Writer(lambda: connect(path), self._lock)
+
+    async def aclose(self) -> None:
+        """Write what was asked for, and give up all claims; may be repeated."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._writer.aclose()
+        self._owner.close()
+        self._lock.close()
+
+    async def _run(self, verb: Verb[T]) -> T:
+        return await self._writer.run(verb)
+
+    # -- the batch ------------------------------------------------------------------------------------------------
+
+    async def declare(self, batch: BatchSpec, now: datetime) -> None:
+        """Record what a manifest wants: new jobs pending, changed ones as the next revision, vanished ones orphans."""
+        await self._run(lambda connection: declare(connection, batch, now))
+
+    async def tally(self, scope: Scope) -> Sequence[BatchTally]:
+        """Counts by state."""
+        return await self._run(lambda connection: tallies(connection, scope))
+
+    async def rescue(self, now: datetime) -> list[JobName]:
+        """Take over what dead processes left: their submitting attempts are in doubt now, their downloads free."""
+
+        def verb(connection: sqlite3.Connection) -> list[JobName]:
+            owners = connection.execute(
+                "SELECT a.owner FROM jobs j JOIN attempts a ON a.job_id = j.id AND a.outcome IS NULL"
+                " WHERE j.state = 'submitting'"
+                " UNION SELECT downloader FROM jobs WHERE state = 'succeeded' AND downloader IS NOT NULL"
+            ).fetchall()
+            dead = to_json([owner for (owner,) in owners if owner != self._owner.id and is_dead(self._owners, owner)])
+            orphans = connection.execute(
+                "SELECT a.id, j.id, b.name, j.address FROM jobs j JOIN batches b ON b.id = j.batch_id"
+                " JOIN attempts a ON a.job_id = j.id AND a.outcome IS NULL"
+                " WHERE j.state = 'submitting' AND a.owner IN (SELECT value FROM json_each(?))",
+                (dead,),
+            ).fetchall()
+            for attempt_id, job_id, *_ in orphans:
+                connection.execute("UPDATE attempts SET doubt = ? WHERE id = ?", (_DIED, attempt_id))
+                move(
+                    connection, job_id, JobState.IN_DOUBT, now, "doubted", attempt_id=attempt_id, data={"cause": _DIED}
+                )
+            connection.execute(
+                "UPDATE jobs SET downloader = NULL WHERE state = 'succeeded'"
+                " AND downloader IN (SELECT value FROM json_each(?))",
+                (dead,),
+            )
+            return [JobName(batch, address) for _, _, batch, address in orphans]
+
+        return await self._run(verb)
+
+    # -- submit ---------------------------------------------------------------------------------------------------
+
+    async def claim_submissions(
+        self, scope: Scope, limits: Limits, now: datetime, most: int
+    ) -> tuple[list[Submission], datetime | None]:
+        """Move up to `most` pending jobs to submitting, each with a new attempt, within the limits of all processes.
+
+        Also returns the moment at which the next one may be claimed, None if only another change can tell.
+        """
+
+        def verb(connection: sqlite3.Connection) -> tuple[list[Submission], datetime | None]:
+            room = _room(connection, limits, most)
+            if room <= 0:
+                return [], None
+            if limits.submits_per_minute is not None:
+                free_at = _pace(connection, timedelta(minutes=1) / limits.submits_per_minute, now)
+                if free_at > now:
+                    return [], free_at
+                room = 1
+            rows = connection.execute(
+                "SELECT j.id, b.name, j.address, j.model, j.input FROM jobs j JOIN batches b ON b.id = j.batch_id"
+                " WHERE j.state = 'pending' AND j.standing = 'current' AND (j.not_before IS NULL OR j.not_before <= ?)"
+                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))"
+                " ORDER BY j.batch_id, j.position LIMIT ?",
+                (stamp(now), *_scope(scope), room),
+            ).fetchall()
+            claimed = [self._claim(connection, row, now) for row in rows]
+            return claimed, None if claimed else _next_pending(connection, scope)
+
+        return await self._run(verb)
+
+    def _claim(self, connection: sqlite3.Connection, row: tuple[Any, ...], now: datetime) -> Submission:
+        job_id, batch, address, model, request = row
+        ((number, tries),) = connection.execute(
+            "SELECT count(*), count(*) FILTER (WHERE outcome NOT IN ('not_sent', 'throttled', 'turned_away'))"
+            " FROM attempts WHERE job_id = ?",
+            (job_id,),
+        )
+        reference = f"seedbatch-{self.id}-{job_id}-{number + 1}"
+        ((attempt_id,),) = connection.execute(
+            "INSERT INTO attempts (job_id, number, owner, reference, intended_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
+            (job_id, number + 1, self._owner.id, reference, stamp(now)),
+        ).fetchall()
+        move(connection, job_id, JobState.SUBMITTING, now, "intended", attempt_id=attempt_id)
+        name = JobName(batch, address)
+        return Submission(job_id, attempt_id, name, Request(model, json.loads(request)), tries + 1, reference)
+
+    async def accepted(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> JobState:
+        """The provider named the task: running. Also for an attempt that fell in doubt meanwhile.
+
+        In doubt it is, and stays, if another attempt already holds that task.
+        """
+
+        def verb(connection: sqlite3.Connection) -> JobState:
+            job_id = _open_attempt(connection, attempt_id, "task_id IS NULL")
+            if connection.execute("SELECT 1 FROM attempts WHERE task_id = ?", (task_id,)).fetchone():
+                _doubt(connection, job_id, attempt_id, _TWICE, data={"task_id": task_id}, now=now)
+                return JobState.IN_DOUBT
+            connection.execute(
+                "UPDATE attempts SET task_id = ?, accepted_at = ?, query_at = ? WHERE id = ?",
+                (task_id, stamp(now), stamp(query_at), attempt_id),
+            )
+            move(
+                connection, job_id, JobState.RUNNING, now, "accepted", attempt_id=attempt_id, data={"task_id": task_id}
+            )
+            return JobState.RUNNING
+
+        return await self._run(verb)
+
+    async def not_sent(self, attempt_id: int, cause: str, now: datetime, not_before: datetime) -> None:
+        """Nothing left: pending again, not before a moment. The attempt does not count as a try."""
+        await self._hand_back(attempt_id, "not_sent", cause, now, not_before)
+
+    async def throttled(self, attempt_id: int, cause: str, now: datetime, not_before: datetime) -> None:
+        """Explicitly not accepted for now: pending again. The attempt does not count as a try."""
+        await self._hand_back(attempt_id, "throttled", cause, now, not_before)
+
+    async def turned_away(self, attempt_id: int, cause: str, now: datetime) -> None:
+        """Refused for the account's sake (key, credits, address): pending again, untouched."""
+        await self._hand_back(attempt_id, "turned_away", cause, now, None)
+
+    async def _hand_back(
+        self, attempt_id: int, outcome: str, cause: str, now: datetime, not_before: datetime | None
+    ) -> None:
+        def verb(connection: sqlite3.Connection) -> None:
+            job_id = _open_attempt(connection, attempt_id, "task_id IS NULL")
+            _end(connection, attempt_id, outcome, now)
+            later = {"not_before": None if not_before is None else stamp(not_before)}
+            data = {"cause": cause}
+            move(connection, job_id, JobState.PENDING, now, outcome, attempt_id=attempt_id, data=data, columns=later)
+
+        await self._run(verb)
+
+    async def refused(self, attempt_id: int, failure: Failure, evidence: Evidence, now: datetime) -> None:
+        """Refused for the request's sake: failed, nothing was charged."""
+
+        def verb(connection: sqlite3.Connection) -> None:
+            job_id = _open_attempt(connection, attempt_id, "task_id IS NULL")
+            _end(connection, attempt_id, "refused", now)
+            _fail(connection, job_id, attempt_id, event="refused", failure=failure, data=_seen(evidence), now=now)
+
+        await self._run(verb)
+
+    async def doubted(self, attempt_id: int, cause: str, evidence: Evidence, now: datetime) -> None:
+        """May have been accepted: in doubt."""
+
+        def verb(connection: sqlite3.Connection) -> None:
+            job_id = _open_attempt(connection, attempt_id, "task_id IS NULL")
+            _doubt(connection, job_id, attempt_id, cause, data=_seen(evidence), now=now)
+
+        await self._run(verb)
+
+    # -- collect --------------------------------------------------------------------------------------------------
+
+    async def claim_queries(
+        self, scope: Scope, now: datetime, most: int, lease: float
+    ) -> tuple[list[RunningTask], datetime | None]:
+        """Up to `most` running tasks whose query is due, put off by `lease` seconds for all other processes.
+
+        Also returns when the next one is due.
+        """
+
+        def verb(connection: sqlite3.Connection) -> tuple[list[RunningTask], datetime | None]:
+            rows = connection.execute(
+                "SELECT j.id, a.id, b.name, j.address, a.task_id, j.model, a.accepted_at, a.misses, b.tries,"
+                " (SELECT count(*) FROM attempts t WHERE t.job_id = j.id"
+                "  AND (t.outcome IS NULL OR t.outcome NOT IN ('not_sent', 'throttled', 'turned_away')))"
+                " FROM attempts a JOIN jobs j ON j.id = a.job_id JOIN batches b ON b.id = j.batch_id"
+                " WHERE a.outcome IS NULL AND a.task_id IS NOT NULL AND a.query_at <= ?"
+                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))) ORDER BY a.query_at LIMIT ?",
+                (stamp(now), *_scope(scope), most),
+            ).fetchall()
+            connection.executemany(
+                "UPDATE attempts SET query_at = ? WHERE id = ?",
+                [(stamp(now + timedelta(seconds=lease)), row[1]) for row in rows],
+            )
+            ((due,),) = connection.execute(
+                "SELECT min(a.query_at) FROM attempts a JOIN jobs j ON j.id = a.job_id"
+                " JOIN batches b ON b.id = j.batch_id WHERE a.outcome IS NULL AND a.task_id IS NOT NULL"
+                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
+                _scope(scope),
+            )
+            return [_running(row) for row in rows], due and moment(due)
+
+        return await self._run(verb)
+
+    async def still_running(self, attempt_id: int, status: str, now: datetime, query_at: datetime) -> None:
+        """Not terminal: ask again at `query_at`."""
+
+        def verb(connection: sqlite3.Connection) -> None:
+            job_id = _open_attempt(connection, attempt_id, "task_id IS NOT NULL")
+            ((before,),) = connection.execute("SELECT status FROM attempts WHERE id = ?", (attempt_id,))
+            connection.execute(
+                "UPDATE attempts SET status = ?, misses = 0, query_at = ? WHERE id = ?",
+                (status, stamp(query_at), attempt_id),
+            )
+            if status != before:  # a word that repeats is no news
+                note(connection, now, "reported", job_id, attempt_id=attempt_id, data={"status": status})
+
+        await self._run(verb)
+
+    async def unanswered(self, attempt_id: int, cause: str, now: datetime, query_at: datetime) -> None:
+        """No usable answer: one more miss, ask again at `query_at`."""
+
+        def verb(connection: sqlite3.Connection) -> None:
+            job_id = _open_attempt(connection, attempt_id, "task_id IS NOT NULL")
+            connection.execute(
+                "UPDATE attempts SET misses = misses + 1, query_at = ? WHERE id = ?", (stamp(query_at), attempt_id)
+            )
+            note(connection, now, "unanswered", job_id, attempt_id=attempt_id, data={"cause": cause})
+
+        await self._run(verb)
+
+    async def succeeded(self, attempt_id: int, report: TaskReport, now: datetime, expires_at: datetime) -> None:
+        """Terminal success with outputs: succeeded."""
+
+        def verb(connection: sqlite3.Connection) -> None:
+            job_id = _open_attempt(connection, attempt_id, "task_id IS NOT NULL")
+            kind = report.kind or MediaKind.VIDEO
+            connection.execute(
+                "UPDATE attempts SET kind = ?, status = ?, query_at = NULL WHERE id = ?",
+                (kind, report.status, attempt_id),
+            )
+            _end(connection, attempt_id, "succeeded", now)
+            connection.executemany(
+                "INSERT INTO outputs (attempt_id, position, url) VALUES (?, ?, ?)",
+                [(attempt_id, position, url) for position, url in enumerate(report.urls, start=1)],
+            )
+            columns = {"expires_at": stamp(expires_at), "not_before": None, "misses": 0}
+            data = {**_times(report), "outputs": len(report.urls)}
+            move(
+                connection, job_id, JobState.SUCCEEDED, now, "succeeded",
+                attempt_id=attempt_id, data=data, columns=columns,
+            )  # fmt: skip
+
+        await self._run(verb)
+
+    async def task_failed(self, attempt_id: int, failure: Failure, now: datetime, retry_at: datetime | None) -> None:
+        """Terminal failure: failed, and with `retry_at` pending again from then on, if the job is still wanted."""
+
+        def verb(connection: sqlite3.Connection) -> None:
+            job_id = _open_attempt(connection, attempt_id, "task_id IS NOT NULL")
+            connection.execute("UPDATE attempts SET query_at = NULL WHERE id = ?", (attempt_id,))
+            _end(connection, attempt_id, "failed", now)
+            _fail(connection, job_id, attempt_id, event="failed", failure=failure, data={}, now=now)
+            ((standing,),) = connection.execute("SELECT standing FROM jobs WHERE id = ?", (job_id,))
+            if retry_at is not None and standing == "current":
+                later = {"not_before": stamp(retry_at)}
+                move(connection, job_id, JobState.PENDING, now, "retried", columns=later, data={"by": "manifest"})
+
+        await self._run(verb)
+
+    # -- download -------------------------------------------------------------------------------------------------
+
+    async def claim_deliveries(self, scope: Scope, now: datetime, most: int) -> tuple[list[Delivery], datetime | None]:
+        """Up to `most` succeeded jobs that nobody is downloading, earliest expiry first; and when the next is due."""
+
+        def verb(connection: sqlite3.Connection) -> tuple[list[Delivery], datetime | None]:
+            cursor = connection.cursor()
+            cursor.row_factory = sqlite3.Row
+            rows = cursor.execute(
+                "SELECT j.id AS job_id, a.id AS attempt_id, b.name AS batch, j.address, a.task_id, a.kind, j.output,"
+                " j.revision, j.expires_at, j.misses, a.renewals, j.take, j.model, j.input, j.fingerprint, b.manifest,"
+                " b.digest, j.file, j.line, a.accepted_at, a.ended_at"
+                " FROM jobs j JOIN batches b ON b.id = j.batch_id"
+                " JOIN attempts a ON a.job_id = j.id AND a.outcome = 'succeeded'"
+                " WHERE j.state = 'succeeded' AND j.downloader IS NULL AND (j.not_before IS NULL OR j.not_before <= ?)"
+                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))"
+                " AND a.id = (SELECT max(id) FROM attempts WHERE job_id = j.id)"
+                " ORDER BY j.expires_at LIMIT ?",
+                (stamp(now), *_scope(scope), most),
+            ).fetchall()
+            connection.executemany(
+                "UPDATE jobs SET downloader = ? WHERE id = ?", [(self._owner.id, row["job_id"]) for row in rows]
+            )
+            deliveries = [_delivery(row, _outputs_left(connection, row["attempt_id"])) for row in rows]
+            ((due,),) = connection.execute(
+                "SELECT min(coalesce(j.not_before, '')) FROM jobs j JOIN batches b ON b.id = j.batch_id"
+                " WHERE j.state = 'succeeded' AND j.downloader IS NULL"
+                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
+                _scope(scope),
+            )
+            return deliveries, None if due is None else moment(due) if due else now
+
+        return await self._run(verb)
+
+    async def stored(self, job_id: int, position: int, file: StoredFile, now: datetime) -> bool:
+        """One file is on disk. Returns True if it was the last one: completed."""
+
+        def verb(connection: sqlite3.Connection) -> bool:
+            attempt_id = self._downloading(connection, job_id)
+            connection.execute(
+                "INSERT INTO artifacts (job_id, attempt_id, position, folder, path, bytes, sha256, content_type,"
+                " stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(job_id, attempt_id, position, self._folder),
+                    *(file.path, file.bytes, file.sha256, file.content_type, stamp(now)),
+                ),
+            )
+            data = {"position": position, "path": file.path, "bytes": file.bytes, "sha256": file.sha256}
+            note(connection, now, "stored", job_id, attempt_id=attempt_id, data=data)
+            if _outputs_left(connection, attempt_id):
+                return False
+            move(connection, job_id, JobState.COMPLETED, now, "completed", attempt_id=attempt_id)
+            return True
+
+        return await self._run(verb)
+
+    async def fetch_later(self, job_id: int, cause: str, now: datetime, not_before: datetime) -> None:
+        """Not this time: still succeeded, one more miss."""
+
+        def verb(connection: sqlite3.Connection) -> None:
+            attempt_id = self._downloading(connection, job_id)
+            connection.execute(
+                "UPDATE jobs SET downloader = NULL, misses = misses + 1, not_before = ?, reason = ?, updated_at = ?"
+                " WHERE id = ?",
+                (stamp(not_before), cause, stamp(now), job_id),
+            )
+            note(connection, now, "not_fetched", job_id, attempt_id=attempt_id, data={"cause": cause})
+
+        await self._run(verb)
+
+    async def renewed(self, job_id: int, report: TaskReport, now: datetime) -> None:
+        """A new query offers the outputs at new URLs."""
+
+        def verb(connection: sqlite3.Connection) -> None:
+            attempt_id = self._downloading(connection, job_id)
+            connection.executemany(
+                "INSERT INTO outputs (attempt_id, position, url) VALUES (?, ?, ?)"
+                " ON CONFLICT (attempt_id, position) DO UPDATE SET url = excluded.url",
+                [(attempt_id, position, url) for position, url in enumerate(report.urls, start=1)],
+            )
+            connection.execute("UPDATE attempts SET renewals = renewals + 1 WHERE id = ?", (attempt_id,))
+            connection.execute(
+                "UPDATE jobs SET downloader = NULL, not_before = NULL, updated_at = ? WHERE id = ?",
+                (stamp(now), job_id),
+            )
+            note(connection, now, "renewed", job_id, attempt_id=attempt_id, data=_times(report))
+
+        await self._run(verb)
+
+    async def expired(self, job_id: int, cause: str, now: datetime) -> None:
+        """The outputs are gone."""
+
+        def verb(connection: sqlite3.Connection) -> None:
+            attempt_id = self._downloading(connection, job_id)
+            columns = {"reason": cause}
+            data = {"cause": cause}
+            move(
+                connection, job_id, JobState.EXPIRED, now, "expired",
+                attempt_id=attempt_id, data=data, columns=columns,
+            )  # fmt: skip
+
+        await self._run(verb)
+
+    async def occupant(self, job_id: int, stem: str) -> Occupant | None:
+        """The file of another revision of this job that stands at the relative path `stem` plus an extension."""
+
+        def verb(connection: sqlite3.Connection) -> Occupant | None:
+            rows = connection.execute(
+                "SELECT f.id, f.path, o.revision FROM jobs j"
+                " JOIN jobs o ON o.batch_id = j.batch_id AND o.base = j.base AND o.take = j.take AND o.id <> j.id"
+                " JOIN artifacts f ON f.job_id = o.id WHERE j.id = ? AND f.folder = ?",
+                (job_id, self._folder),
+            )
+            found = (Occupant(*row) for row in rows)
+            return next((file for file in found if file.path.rpartition(".")[0] == stem), None)
+
+        return await self._run(verb)
+
+    async def moved(self, artifact_id: int, path: str, now: datetime) -> None:
+        """An earlier revision's file has a new name."""
+
+        def verb(connection: sqlite3.Connection) -> None:
+            ((job_id, before),) = connection.execute("SELECT job_id, path FROM artifacts WHERE id = ?", (artifact_id,))
+            connection.execute("UPDATE artifacts SET path = ? WHERE id = ?", (path, artifact_id))
+            note(connection, now, "moved", job_id, data={"from": before, "to": path})
+
+        await self._run(verb)
+
+    def _downloading(self, connection: sqlite3.Connection, job_id: int) -> int:
+        row = connection.execute(
+            "SELECT (SELECT max(id) FROM attempts WHERE job_id = j.id) FROM jobs j"
+            " WHERE j.id = ? AND j.state = 'succeeded' AND j.downloader = ?",
+            (job_id, self._owner.id),
+        ).fetchone()
+        if row is None:
+            raise StaleCaller(f"job {job_id} is not being downloaded by this process")
+        return int(row[0])
+
+
+def _scope(scope: Scope) -> tuple[str | None, str | None]:
+    names = None if scope is None else to_json(sorted(scope))
+    return names, names
+
+
+def _room(connection: sqlite3.Connection, limits: Limits, most: int) -> int:
+    ((submitting, running),) = connection.execute(
+        "SELECT (SELECT count(*) FROM jobs WHERE state = 'submitting'),"
+        " (SELECT count(*) FROM jobs WHERE state = 'running')"
+    )
+    if limits.submitting is not None:
+        most = min(most, limits.submitting - submitting)
+    if limits.in_flight is not None:
+        most = min(most, limits.in_flight - submitting - running)
+    return most
+
+
+def _pace(connection: sqlite3.Connection, gap: timedelta, now: datetime) -> datetime:
+    ((last,),) = connection.execute("SELECT max(intended_at) FROM attempts")
+    if last is None:
+        return now
+    # A clock that was set back must not stop submissions until it has caught up.
+    return min(moment(last), now) + gap
+
+
+def _next_pending(connection: sqlite3.Connection, scope: Scope) -> datetime | None:
+    ((due,),) = connection.execute(
+        "SELECT min(j.not_before) FROM jobs j JOIN batches b ON b.id = j.batch_id"
+        " WHERE j.state = 'pending' AND j.standing = 'current'"
+        " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
+        _scope(scope),
+    )
+    return due and moment(due)
+
+
+def _open_attempt(connection: sqlite3.Connection, attempt_id: int, condition: str) -> int:
+    row = connection.execute(
+        f"SELECT job_id FROM attempts WHERE id = ? AND outcome IS NULL AND {condition}",  # noqa: S608 - our words
+        (attempt_id,),
+    ).fetchone()
+    if row is None:
+        raise StaleCaller(f"attempt {attempt_id} has moved on")
+    return int(row[0])
+
+
+def _end(connection: sqlite3.Connection, attempt_id: int, outcome: str, now: datetime) -> None:
+    connection.execute("UPDATE attempts SET outcome = ?, ended_at = ? WHERE id = ?", (outcome, stamp(now), attempt_id))
+
+
+def _fail(
+    connection: sqlite3.Connection,
+    job_id: int,
+    attempt_id: int,
+    *,
+    event: str,
+    failure: Failure,
+    data: Mapping[str, object],
+    now: datetime,
+) -> None:
+    columns = {"failure": failure.cls, "reason": failure.reason}
+    facts = {"class": failure.cls, "reason": failure.reason, **data}
+    move(connection, job_id, JobState.FAILED, now, event, attempt_id=attempt_id, data=facts, columns=columns)
+
+
+def _doubt(
+    connection: sqlite3.Connection,
+    job_id: int,
+    attempt_id: int,
+    cause: str,
+    *,
+    data: Mapping[str, object],
+    now: datetime,
+) -> None:
+    connection.execute("UPDATE attempts SET doubt = ? WHERE id = ?", (cause, attempt_id))
+    ((state,),) = connection.execute("SELECT state FROM jobs WHERE id = ?", (job_id,))
+    facts = {"cause": cause, **data}
+    if state == JobState.IN_DOUBT:
+        note(connection, now, "doubted", job_id, attempt_id=attempt_id, data=facts)
+    else:
+        move(connection, job_id, JobState.IN_DOUBT, now, "doubted", attempt_id=attempt_id, data=facts)
+
+
+def _seen(evidence: Evidence) -> dict[str, object]:
+    facts = {
+        "status": evidence.status,
+        "code": evidence.code,
+        "message": evidence.message or None,
+        "body": evidence.body or None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _times(report: TaskReport) -> dict[str, object]:
+    times = {"created_at": report.created_at, "updated_at": report.updated_at}
+    return {name: stamp(value) for name, value in times.items() if value is not None}
+
+
+def _running(row: tuple[Any, ...]) -> RunningTask:
+    job_id, attempt_id, batch, address, task_id, model, accepted_at, misses, allowed, tries = row
+    name = JobName(batch, address)
+    return RunningTask(job_id, attempt_id, name, task_id, model, moment(accepted_at), misses, tries, allowed)
+
+
+def _outputs_left(connection: sqlite3.Connection, attempt_id: int) -> tuple[Output, ...]:
+    rows = connection.execute(
+        "SELECT o.position, o.url FROM outputs o LEFT JOIN artifacts f"
+        " ON f.attempt_id = o.attempt_id AND f.position = o.position"
+        " WHERE o.attempt_id = ? AND f.id IS NULL ORDER BY o.position",
+        (attempt_id,),
+    )
+    return tuple(Output(position, url) for position, url in rows)
+
+
+def _delivery(row: sqlite3.Row, outputs: tuple[Output, ...]) -> Delivery:
+    sidecar = {
+        "batch": row["batch"],
+        "key": row["address"],
+        "revision": row["revision"],
+        "take": row["take"],
+        "model": row["model"],
+        "input": json.loads(row["input"]),
+        "fingerprint": row["fingerprint"],
+        "task_id": row["task_id"],
+        "accepted_at": row["accepted_at"],
+        "finished_at": row["ended_at"],
+        "manifest": {
+            "path": row["manifest"],
+            "digest": row["digest"],
+            "file": row["file"],
+            "line": row["line"],
+        },
+    }
+    return Delivery(
+        job_id=row["job_id"],
+        attempt_id=row["attempt_id"],
+        name=JobName(row["batch"], row["address"]),
+        task_id=row["task_id"],
+        kind=MediaKind(row["kind"]),
+        outputs=outputs,
+        output=row["output"],
+        revision=row["revision"],
+        expires_at=moment(row["expires_at"]),
+        misses=row["misses"],
+        renewals=row["renewals"],
+        sidecar=sidecar,
+    )

@@ -1,0 +1,155 @@
+"""One thread that writes, and commits whatever queued up while it was committing."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeVar
+
+from seedbatch.domain.errors import LedgerDamaged, LedgerError, SeedbatchError
+from seedbatch.ledger.locks import WriteLock
+
+T = TypeVar("T")
+Verb = Callable[[sqlite3.Connection], T]
+
+_MOST_PER_COMMIT: Final = 500  # larger commits only add delay: 60 ms at 1,000
+_COMMITS_PER_CHECKPOINT: Final = 1_000
+
+
+@dataclass(slots=True)
+class _Order:
+    verb: Verb[Any]
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Writer:
+    """Runs verbs in the order they came, each in a savepoint, many in one synced commit.
+
+    The connection is opened by `connect` inside the thread and belongs to it.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], lock: WriteLock) -> None:
+        self._connect = connect
+        self._lock = lock
+        self._queue: SimpleQueue[_Order | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self, verb: Verb[T]) -> T:
+        """Carry out `verb` in a transaction; durable when this returns.
+
+        A cancelled caller leaves the verb in the queue: what was asked of the ledger is written.
+
+        Raises:
+            LedgerError: nothing was written.
+        """
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+            self._thread.start()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Order(verb, future))
+        return await asyncio.shield(future)
+
+    async def aclose(self) -> None:
+        """Write what was asked for, then end the thread."""
+        if self._loop is None:
+            return
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        connection: sqlite3.Connection | None = None
+        commits = 0
+        while (orders := self._next()) is not None:
+            try:
+                connection = connection or self._connect()
+                with self._lock.held():
+                    _transact(connection, orders)
+                    commits += 1
+                    if commits % _COMMITS_PER_CHECKPOINT == 0:
+                        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            except (sqlite3.Error, OSError, SeedbatchError) as error:
+                reason = _translated(error)
+                for order in orders:
+                    order.error = reason
+            self._answer(orders)
+        if connection is not None:
+            with self._lock.held():  # closing the last connection is a checkpoint
+                connection.close()
+
+    def _next(self) -> list[_Order] | None:
+        first = self._queue.get()
+        if first is None:
+            return None
+        orders = [first]
+        try:
+            while len(orders) < _MOST_PER_COMMIT:
+                order = self._queue.get_nowait()
+                if order is None:
+                    self._queue.put(None)
+                    break
+                orders.append(order)
+        except Empty:
+            pass
+        return orders
+
+    def _answer(self, orders: list[_Order]) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(_resolve, orders)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits any more, and what was asked is written
+
+
+def _transact(connection: sqlite3.Connection, orders: list[_Order]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for order in orders:
+            connection.execute("SAVEPOINT verb")
+            try:
+                order.result = order.verb(connection)
+            except sqlite3.OperationalError:
+                raise  # the disk or the file, not this verb
+            except Exception as error:  # noqa: BLE001 - it is the caller's, and goes to the caller
+                connection.execute("ROLLBACK TO verb")
+                order.error = _translated(error)
+            connection.execute("RELEASE verb")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _translated(error: BaseException) -> BaseException:
+    match error:
+        case SeedbatchError():
+            return error
+        case sqlite3.OperationalError() if "disk is full" in str(error) or "disk I/O" in str(error):
+            return LedgerError(f"the ledger cannot be written: {error}", hint="free some space, then run it again")
+        case sqlite3.OperationalError() | OSError():
+            return LedgerError(f"the ledger cannot be written: {error}")
+        case sqlite3.IntegrityError():
+            return error
+        case sqlite3.DatabaseError():
+            return LedgerDamaged(f"the ledger is damaged: {error}")
+        case _:
+            return error
+
+
+def _resolve(orders: list[_Order]) -> None:
+    for order in orders:
+        if order.future.done():
+            continue
+        if order.error is not None:
+            order.future.set_exception(order.error)
+            order.future.exception()  # a cancelled caller never looks, and that is no news
+        else:
+            order.future.set_result(order.result)

@@ -1,0 +1,129 @@
+"""An answer of the provider, parsed as far as it can be, whatever it is."""
+
+from __future__ import annotations
+
+import json
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from seedbatch.domain.answers import Evidence
+
+LONGEST_TEXT: Final = 300
+
+_CODES: Final = 1_000_000
+_DEEPEST: Final = 32
+_CONCEALED: Final = "[key]"
+_SHORTEST_CONCEALED: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer: its HTTP status, its JSON object if it is one, and what is kept of it.
+
+    `code` is None unless it is an integer of a size that means something. Source: maxapi contract, 1.3.
+    """
+
+    status: int
+    envelope: Mapping[str, Any] | None
+    code: int | None
+    evidence: Evidence
+
+    @classmethod
+    def read(cls, status: int, body: bytes, conceal: str) -> Answer:
+        """Read any bytes; `conceal` is masked in what is kept."""
+        envelope = _object(body)
+        code = envelope.get("code") if envelope else None
+        code = code if type(code) is int and abs(code) < _CODES else None
+        message = _message(envelope)
+        # Bytes beyond the excerpt are not decoded: a message never shows them.
+        excerpt = body[: 4 * LONGEST_TEXT].decode("utf-8", "replace")
+        evidence = Evidence(status, code, _shown(message, conceal), _shown(excerpt, conceal))
+        return cls(status, envelope, code, evidence)
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """The object that the envelope carries, empty if there is none."""
+        data = self.envelope.get("data") if self.envelope else None
+        return data if isinstance(data, dict) else {}
+
+    @property
+    def words(self) -> str:
+        """The answer in one line: `HTTP 400, code 400, "prompt is required"`."""
+        parts = [f"HTTP {self.status}"]
+        if self.code is not None:
+            parts.append(f"code {self.code}")
+        if self.evidence.message:
+            parts.append(f'"{self.evidence.message}"')
+        return ", ".join(parts)
+
+
+class _NotOneAnswer(ValueError):
+    """The same member twice in one object: which of them is meant is anybody's guess."""
+
+
+def _object(body: bytes) -> Mapping[str, Any] | None:
+    """The JSON object in `body`; None for anything else, for repeated members, NaN, infinity, and nesting beyond 32."""
+    try:
+        value = json.loads(
+            body.decode("utf-8-sig"), object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite
+        )
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and _shallow(value) else None
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _NotOneAnswer
+    return members
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def _shallow(value: object) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return True
+    return False
+
+
+def _children(value: object) -> Iterator[object]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+def _message(envelope: Mapping[str, Any] | None) -> str:
+    found = (envelope.get(name) for name in ("msg", "message", "error")) if envelope else ()
+    return next((text for text in found if isinstance(text, str) and text), "")
+
+
+def _shown(text: str, conceal: str) -> str:
+    if len(conceal) >= _SHORTEST_CONCEALED:
+        text = text.replace(conceal, _CONCEALED)
+    return plain(text)
+
+
+def plain(text: str, longest: int = LONGEST_TEXT) -> str:
+    """`text` on one line, at most `longest` characters, without control, format and surrogate characters."""
+    text = text[: 4 * longest]  # so that a megabyte of spaces costs nothing
+    if not text.isprintable():
+        text = "".join(character if unicodedata.category(character)[0] != "C" else " " for character in text)
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -1,0 +1,162 @@
+"""The composition root: the only place that names a ledger, a provider, a store and a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from seedbatch.domain.errors import LedgerError, UsageError
+from seedbatch.domain.jobs import DEFAULT_LIMITS, SANDBOX_LIMITS, Limits
+from seedbatch.domain.secret import Secret
+from seedbatch.ports import Ledger, Provider, Records, Store
+from seedbatch.settings import Settings
+
+if TYPE_CHECKING:
+    from seedbatch.sandbox import FaultPlan
+
+
+class WallClock:
+    """The clock of this machine."""
+
+    def now(self) -> datetime:
+        """The present moment, aware, UTC."""
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """Everything that a run works with. `address` is where the provider is."""
+
+    ledger: Ledger
+    provider: Provider
+    store: Store
+    clock: WallClock
+    address: str
+
+
+def open_records(settings: Settings) -> Records | None:
+    """The ledger for reading; None if there is none yet.
+
+    Raises:
+        LedgerError: it cannot be read, or it belongs to the sandbox and the provider is real, or the reverse.
+    """
+    from seedbatch.ledger.reader import SqliteRecords
+
+    if not settings.ledger.exists():
+        return None
+    records = SqliteRecords(settings.ledger)
+    if (kind := records.kind()) != _kind(settings):
+        records.close()
+        way = "add --sandbox" if kind == "sandbox" else "leave --sandbox out"
+        raise LedgerError(f"{settings.ledger} is a ledger of the {kind} provider", hint=f"{way}, or name another one")
+    return records
+
+
+def ceilings(settings: Settings, manifest: Limits) -> Limits:
+    """The strictest ceilings that the settings and the manifest name, with the defaults where none is named."""
+    defaults = SANDBOX_LIMITS if settings.sandbox else DEFAULT_LIMITS
+    return settings.limits.strictest(manifest).or_else(defaults)
+
+
+def sandbox_file(settings: Settings) -> Path:
+    """Where the sandbox keeps tasks and bill: beside the ledger, so that both outlive a process together."""
+    return settings.ledger.with_name(f"{settings.ledger.stem}-provider.db")
+
+
+def taken_names(settings: Settings) -> Callable[[Iterable[str]], list[str]]:
+    """Tells at which output names files lie already."""
+    from seedbatch.artifacts import ArtifactStore
+
+    return ArtifactStore(settings.output_dir).taken
+
+
+def check_output(settings: Settings) -> None:
+    """Make the output folder and try to write there.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    from seedbatch.artifacts import ArtifactStore
+
+    ArtifactStore(settings.output_dir).check()
+
+
+@asynccontextmanager
+async def open_plant(settings: Settings, key: Secret) -> AsyncIterator[Plant]:
+    """Open the ledger for writing, the provider (in the sandbox: start it) and the store; close them in order.
+
+    Raises:
+        LedgerError: the ledger cannot be used.
+    """
+    from seedbatch.artifacts import ArtifactStore
+    from seedbatch.ledger.sqlite import SqliteLedger
+    from seedbatch.provider.http import MaxApi
+
+    clock = WallClock()
+    async with AsyncExitStack() as stack:
+        ledger = SqliteLedger(settings.ledger, kind=_kind(settings), folder=settings.output_dir, now=clock.now())
+        stack.push_async_callback(ledger.aclose)
+        address = await _start_sandbox(settings, stack) if settings.sandbox else settings.base_url
+        provider = await stack.enter_async_context(
+            MaxApi(address, key, queries_per_second=settings.queries_per_second, clock=clock)
+        )
+        origins = settings.allow_origins | _own_origin(address)
+        store = await stack.enter_async_context(ArtifactStore(settings.output_dir, allow_origins=origins))
+        yield Plant(ledger, provider, store, clock, address)
+
+
+async def serve_sandbox(
+    path: Path, host: str, port: int, *, speed: float, faults: Path | None, on_ready: Callable[[str], None]
+) -> None:
+    """Run the sandbox until cancelled.
+
+    Raises:
+        UsageError: the fault plan is wrong, or the address cannot be listened at.
+    """
+    from seedbatch.sandbox import serve
+
+    plan = _fault_plan(faults)
+    try:
+        await serve(path, host, port, speed=speed, faults=plan, on_ready=on_ready)
+    except OSError as error:
+        raise UsageError(f"the sandbox cannot listen at {host}:{port}: {error.strerror or error}") from error
+
+
+async def _start_sandbox(settings: Settings, stack: AsyncExitStack) -> str:
+    from seedbatch.sandbox import Sandbox
+
+    plan = _fault_plan(settings.sandbox_faults)
+    sandbox = Sandbox(sandbox_file(settings), speed=settings.sandbox_speed or 1.0, faults=plan)
+    address = await sandbox.start()
+    stack.push_async_callback(sandbox.stop)
+    return address
+
+
+def _fault_plan(path: Path | None) -> FaultPlan | None:
+    from seedbatch.sandbox import FaultPlan
+
+    if path is None:
+        return None
+    try:
+        return FaultPlan.from_yaml(path)
+    except (ValueError, OSError) as error:
+        raise UsageError(f"the fault plan {path} cannot be used: {error}") from error
+
+
+def _kind(settings: Settings) -> Literal["real", "sandbox"]:
+    return "sandbox" if settings.sandbox else "real"
+
+
+def _own_origin(address: str) -> frozenset[str]:
+    """The API's own origin where that is loopback: the one private address that results may come from unasked."""
+    split = urlsplit(address)
+    if split.hostname not in {"127.0.0.1", "::1", "localhost"}:
+        return frozenset()
+    port = split.port or (443 if split.scheme == "https" else 80)
+    host = f"[{split.hostname}]" if ":" in (split.hostname or "") else split.hostname
+    return frozenset({f"{split.scheme}://{host}:{port}"})

@@ -1,0 +1,364 @@
+"""What every ledger must do; this file names no adapter."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from samples import NOON, batch, spec
+
+from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
+from seedbatch.domain.errors import StaleCaller
+from seedbatch.domain.jobs import Limits
+from seedbatch.domain.records import Standing
+from seedbatch.domain.states import FailureClass, JobState
+from seedbatch.domain.work import Failure, JobName
+
+FREE = Limits()
+WEEK = timedelta(days=7)
+LOST = Failure(FailureClass.PROVIDER, "no reason", retryable=True)
+
+
+def file(path: str, size: int = 10) -> StoredFile:
+    return StoredFile(path, size, "a" * 64, "video/mp4")
+
+
+def report(task_id: str, *urls: str) -> TaskReport:
+    return TaskReport(task_id, "SUCCESS", MediaKind.VIDEO, urls or ("https://x.example/1.mp4",))
+
+
+async def states(ledger):
+    (tally,) = await ledger.tally(None)
+    return {state: count for state, count in tally.counts.items() if count}
+
+
+async def submit_one(ledger, clock, task_id="t1"):
+    (submission,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 1)
+    await ledger.accepted(submission.attempt_id, task_id, clock.after(1), clock.after(0))
+    return submission
+
+
+async def run_one(ledger, clock, task_id="t1", urls=()):
+    await submit_one(ledger, clock, task_id)
+    (task,), _ = await ledger.claim_queries(None, clock.after(1), 1, 60)
+    await ledger.succeeded(task.attempt_id, report(task_id, *urls), clock.after(1), clock.now + WEEK)
+    (delivery,), _ = await ledger.claim_deliveries(None, clock.after(1), 1)
+    return delivery
+
+
+async def test_a_job_goes_from_wanted_to_disk(ledger, clock, records):
+    await ledger.declare(batch(spec("river")), NOON)
+    assert await states(ledger) == {JobState.PENDING: 1}
+    (submission,), due = await ledger.claim_submissions(None, FREE, clock.after(1), 5)
+    assert (submission.name, submission.tries, due) == (JobName("b", "river"), 1, None)
+    assert submission.request.input["ratio"] == "16:9"
+    assert await states(ledger) == {JobState.SUBMITTING: 1}
+    assert await ledger.accepted(submission.attempt_id, "t1", clock.after(1), clock.now) is JobState.RUNNING
+    (task,), _ = await ledger.claim_queries(None, clock.after(1), 5, 60)
+    assert (task.task_id, task.tries, task.tries_allowed) == ("t1", 1, 1)
+    await ledger.succeeded(task.attempt_id, report("t1"), clock.after(1), clock.now + WEEK)
+    (delivery,), _ = await ledger.claim_deliveries(None, clock.after(1), 5)
+    assert [output.url for output in delivery.outputs] == ["https://x.example/1.mp4"]
+    assert delivery.sidecar["task_id"] == "t1"
+    assert await ledger.stored(delivery.job_id, 1, file("b/river-1.mp4"), clock.after(1))
+    assert await states(ledger) == {JobState.COMPLETED: 1}
+    (job,) = records.jobs()
+    assert (job.state, job.task_id, job.attempts) == (JobState.COMPLETED, "t1", 1)
+    assert [event.type for event in records.story(job.job_id)] == [
+        "declared", "intended", "accepted", "succeeded", "stored", "completed",
+    ]  # fmt: skip
+
+
+async def test_replaying_the_events_gives_the_state(ledger, clock, records):
+    await ledger.declare(batch(spec("a"), spec("b"), spec("c")), NOON)
+    await run_one(ledger, clock, "t1")
+    (doubtful, refused), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 2)
+    await ledger.doubted(doubtful.attempt_id, "no answer", Evidence(status=502), clock.after(1))
+    await ledger.refused(refused.attempt_id, Failure(FailureClass.INVALID, "no"), Evidence(status=400), clock.after(1))
+    for job in records.jobs():
+        state = None
+        for event in records.story(job.job_id):
+            if event.to_state is not None:
+                assert event.from_state == state
+                state = event.to_state
+        assert state == job.state
+
+
+async def test_two_claims_never_hold_one_job(another, clock):
+    one, two = await another(), await another()
+    await one.declare(batch(*(spec(f"j{number}") for number in range(40))), NOON)
+
+    async def take_all(ledger):
+        names = []
+        while found := (await ledger.claim_submissions(None, FREE, clock.now, 3))[0]:
+            names += [submission.name for submission in found]
+        return names
+
+    first, second = await asyncio.gather(take_all(one), take_all(two))
+    assert len(first) + len(second) == 40
+    assert len({*first, *second}) == 40
+
+
+async def test_submitting_and_in_flight_are_ceilings_over_all_processes(another, clock):
+    one, two = await another(), await another()
+    await one.declare(batch(*(spec(f"j{number}") for number in range(10))), NOON)
+    limits = Limits(submitting=2, in_flight=3)
+    first, _ = await one.claim_submissions(None, limits, clock.after(1), 10)
+    assert len(first) == 2
+    assert (await two.claim_submissions(None, limits, clock.after(1), 10))[0] == []
+    await one.accepted(first[0].attempt_id, "t1", clock.after(1), clock.now)
+    second, _ = await two.claim_submissions(None, limits, clock.after(1), 10)
+    assert len(second) == 1
+    await one.accepted(first[1].attempt_id, "t2", clock.after(1), clock.now)
+    assert (await two.claim_submissions(None, limits, clock.after(1), 10))[0] == []
+    # what is in doubt has no place at the provider that anybody could count on
+    await two.doubted(second[0].attempt_id, "no answer", Evidence(), clock.after(1))
+    assert len((await two.claim_submissions(None, limits, clock.after(1), 10))[0]) == 1
+
+
+async def test_the_pace_holds_over_all_processes(another, clock):
+    one, two = await another(), await another()
+    await one.declare(batch(*(spec(f"j{number}") for number in range(4))), NOON)
+    limits = Limits(submits_per_minute=30)
+    first, _ = await one.claim_submissions(None, limits, clock.now, 10)
+    assert len(first) == 1
+    none, due = await two.claim_submissions(None, limits, clock.after(0.5), 10)
+    assert (none, due) == ([], NOON + timedelta(seconds=2))
+    assert len((await two.claim_submissions(None, limits, clock.after(1.5), 10))[0]) == 1
+    # a clock that was set back delays by one gap, not by an hour
+    back = clock.now - timedelta(hours=1)
+    none, due = await one.claim_submissions(None, limits, back, 10)
+    assert (none, due) == ([], back + timedelta(seconds=2))
+
+
+async def test_what_was_not_sent_is_pending_again_and_no_try(ledger, clock):
+    await ledger.declare(batch(spec("river")), NOON)
+    (submission,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 1)
+    later = clock.now + timedelta(seconds=30)
+    await ledger.not_sent(submission.attempt_id, "refused", clock.after(1), later)
+    assert await ledger.claim_submissions(None, FREE, clock.after(1), 1) == ([], later)
+    (again,), _ = await ledger.claim_submissions(None, FREE, clock.after(60), 1)
+    assert (again.tries, again.attempt_id != submission.attempt_id) == (1, True)
+    assert again.reference != submission.reference
+    await ledger.throttled(again.attempt_id, "429", clock.after(1), clock.now)
+    (third,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 1)
+    await ledger.turned_away(third.attempt_id, "401", clock.after(1))
+    (fourth,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 1)
+    assert fourth.tries == 1
+
+
+async def test_in_doubt_is_never_claimed_again_yet_a_late_answer_counts(ledger, clock, records):
+    await ledger.declare(batch(spec("river")), NOON)
+    (submission,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 1)
+    await ledger.doubted(submission.attempt_id, "no answer", Evidence(), clock.after(1))
+    assert await ledger.claim_submissions(None, FREE, clock.after(10**6), 1) == ([], None)
+    assert [job.reason for job in records.standings(clock.now, 0).in_doubt] == ["no answer"]
+    assert await ledger.accepted(submission.attempt_id, "t1", clock.after(1), clock.now) is JobState.RUNNING
+
+
+async def test_one_task_cannot_answer_for_two_attempts(ledger, clock):
+    await ledger.declare(batch(spec("a"), spec("b")), NOON)
+    (one, two), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 2)
+    await ledger.accepted(one.attempt_id, "t1", clock.after(1), clock.now)
+    assert await ledger.accepted(two.attempt_id, "t1", clock.after(1), clock.now) is JobState.IN_DOUBT
+    assert await states(ledger) == {JobState.RUNNING: 1, JobState.IN_DOUBT: 1}
+
+
+async def test_stale_callers_change_nothing(ledger, clock):
+    await ledger.declare(batch(spec("river")), NOON)
+    submission = await submit_one(ledger, clock)
+    before = await states(ledger)
+    for verb in (
+        ledger.accepted(submission.attempt_id, "t2", clock.now, clock.now),
+        ledger.not_sent(submission.attempt_id, "x", clock.now, clock.now),
+        ledger.doubted(submission.attempt_id, "x", Evidence(), clock.now),
+        ledger.stored(submission.job_id, 1, file("x.mp4"), clock.now),
+        ledger.fetch_later(submission.job_id, "x", clock.now, clock.now),
+        ledger.expired(submission.job_id, "x", clock.now),
+        ledger.succeeded(999, report("t1"), clock.now, clock.now),
+    ):
+        with pytest.raises(StaleCaller):
+            await verb
+    assert await states(ledger) == before
+    await ledger.task_failed(submission.attempt_id, LOST, clock.now, None)
+    with pytest.raises(StaleCaller):
+        await ledger.succeeded(submission.attempt_id, report("t1"), clock.now, clock.now + WEEK)
+
+
+async def test_a_query_is_leased_and_comes_back(another, clock):
+    one, two = await another(), await another()
+    await one.declare(batch(spec("river")), NOON)
+    submission = await submit_one(one, clock)
+    (task,), _ = await one.claim_queries(None, clock.after(1), 5, 60)
+    none, due = await two.claim_queries(None, clock.now, 5, 60)
+    assert (none, due) == ([], clock.now + timedelta(seconds=60))
+    await one.unanswered(task.attempt_id, "502", clock.after(1), clock.now + timedelta(seconds=5))
+    (again,), _ = await two.claim_queries(None, clock.after(5), 5, 60)
+    assert (again.attempt_id, again.misses) == (submission.attempt_id, 1)
+    await two.still_running(again.attempt_id, "PROCESSING", clock.after(1), clock.now)
+    (third,), _ = await two.claim_queries(None, clock.after(1), 5, 60)
+    assert third.misses == 0
+
+
+async def test_a_retry_that_the_manifest_allows_is_a_new_attempt(ledger, clock):
+    await ledger.declare(batch(spec("river"), attempts=2), NOON)
+    submission = await submit_one(ledger, clock)
+    await ledger.task_failed(submission.attempt_id, LOST, clock.after(1), clock.now + timedelta(seconds=9))
+    assert await states(ledger) == {JobState.PENDING: 1}
+    (again,), _ = await ledger.claim_submissions(None, FREE, clock.after(10), 1)
+    assert (again.tries, again.job_id) == (2, submission.job_id)
+
+
+async def test_a_retry_is_not_for_jobs_that_nobody_wants_any_more(ledger, clock):
+    await ledger.declare(batch(spec("river", prompt="old"), attempts=2), NOON)
+    submission = await submit_one(ledger, clock)
+    await ledger.declare(batch(spec("river", prompt="new"), attempts=2), clock.after(1))
+    await ledger.task_failed(submission.attempt_id, LOST, clock.after(1), clock.now)
+    (claimed,), _ = await ledger.claim_submissions(None, FREE, clock.after(10), 5)
+    assert claimed.request.input["prompt"] == "new"
+
+
+async def test_deliveries_come_earliest_expiry_first_and_once(another, clock):
+    one, two = await another(), await another()
+    await one.declare(batch(*(spec(f"j{number}") for number in range(3))), NOON)
+    for number, days in enumerate((5, 1, 3)):
+        submission = await submit_one(one, clock, f"t{number}")
+        expires = clock.now + timedelta(days=days)
+        await one.succeeded(submission.attempt_id, report(f"t{number}"), clock.now, expires)
+    first, _ = await one.claim_deliveries(None, clock.after(1), 2)
+    rest, _ = await two.claim_deliveries(None, clock.after(1), 2)
+    assert [delivery.task_id for delivery in (*first, *rest)] == ["t1", "t2", "t0"]
+    with pytest.raises(StaleCaller):
+        await two.stored(first[0].job_id, 1, file("x.mp4"), clock.now)
+    await one.fetch_later(first[0].job_id, "busy", clock.now, clock.now + timedelta(seconds=5))
+    assert await two.claim_deliveries(None, clock.after(1), 5) == ([], clock.now + timedelta(seconds=4))
+    (again,), _ = await two.claim_deliveries(None, clock.after(5), 5)
+    assert (again.task_id, again.misses) == ("t1", 1)
+
+
+async def test_several_outputs_are_all_needed(ledger, clock, records):
+    await ledger.declare(batch(spec("river")), NOON)
+    delivery = await run_one(ledger, clock, urls=("https://x.example/1.mp4", "https://x.example/2.mp4"))
+    assert not await ledger.stored(delivery.job_id, 2, file("b/river-2.mp4"), clock.after(1))
+    await ledger.fetch_later(delivery.job_id, "cut", clock.after(1), clock.now)
+    (again,), _ = await ledger.claim_deliveries(None, clock.after(1), 5)
+    assert [output.position for output in again.outputs] == [1]
+    await ledger.renewed(again.job_id, report("t1", "https://y.example/1", "https://y.example/2"), clock.after(1))
+    (renewed,), _ = await ledger.claim_deliveries(None, clock.after(1), 5)
+    assert ([output.url for output in renewed.outputs], renewed.renewals) == (["https://y.example/1"], 1)
+    assert await ledger.stored(renewed.job_id, 1, file("b/river.mp4"), clock.after(1))
+    (job,) = records.jobs()
+    assert [artifact.path.rpartition("/")[2] for artifact in job.artifacts] == ["river.mp4", "river-2.mp4"]
+
+
+async def test_what_is_gone_is_expired(ledger, clock):
+    await ledger.declare(batch(spec("river")), NOON)
+    delivery = await run_one(ledger, clock)
+    await ledger.expired(delivery.job_id, "404", clock.after(1))
+    assert await states(ledger) == {JobState.EXPIRED: 1}
+    assert await ledger.claim_submissions(None, FREE, clock.after(10**6), 5) == ([], None)
+
+
+async def test_declaring_again_changes_nothing(ledger, clock, records):
+    wanted = batch(spec("a"), spec("b"))
+    await ledger.declare(wanted, NOON)
+    await run_one(ledger, clock)
+    before = list(records.jobs())
+    await ledger.declare(wanted, clock.after(1))
+    assert list(records.jobs()) == before
+
+
+async def test_order_tags_and_paths_are_free(ledger, clock, records):
+    await ledger.declare(batch(spec("a"), spec("b")), NOON)
+    await ledger.declare(batch(spec("b", output="c/new"), spec("a")), clock.after(1))
+    jobs = list(records.jobs())
+    assert [(job.address, job.revision, job.output) for job in jobs] == [("b", 1, "c/new"), ("a", 1, "b/a-1")]
+
+
+async def test_a_changed_request_is_the_next_revision_and_the_way_back_is_free(ledger, clock, records):
+    old, new = batch(spec("river", prompt="old")), batch(spec("river", prompt="new"))
+    await ledger.declare(old, NOON)
+    await ledger.declare(new, clock.after(1))  # nothing was sent yet: the same revision
+    assert [(job.revision, job.standing) for job in records.jobs()] == [(1, Standing.CURRENT)]
+    await run_one(ledger, clock)
+    await ledger.declare(old, clock.after(1))
+    assert [(job.revision, job.standing, job.state) for job in records.jobs()] == [
+        (1, Standing.SUPERSEDED, JobState.SUCCEEDED),
+        (2, Standing.CURRENT, JobState.PENDING),
+    ]
+    await ledger.declare(new, clock.after(1))
+    assert [(job.revision, job.standing) for job in records.jobs()] == [
+        (1, Standing.CURRENT),
+        (2, Standing.SUPERSEDED),
+    ]
+    assert await ledger.claim_submissions(None, FREE, clock.after(1), 5) == ([], None)
+
+
+async def test_a_job_that_left_is_an_orphan_and_is_still_collected(ledger, clock, records):
+    await ledger.declare(batch(spec("a"), spec("b")), NOON)
+    await submit_one(ledger, clock)
+    await ledger.declare(batch(spec("c")), clock.after(1))
+    assert [(job.address, job.standing) for job in records.jobs() if job.standing is not Standing.CURRENT] == [
+        ("a", Standing.ORPHAN),
+        ("b", Standing.ORPHAN),
+    ]
+    (claimed,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 5)
+    assert claimed.name.address == "c"
+    assert len((await ledger.claim_queries(None, clock.after(1), 5, 60))[0]) == 1
+    (tally,) = await ledger.tally(None)
+    assert tally.orphans == 1  # the one that still runs
+
+
+async def test_takes_keep_their_job(ledger, clock, records):
+    await ledger.declare(batch(spec("river")), NOON)
+    await run_one(ledger, clock)
+    takes = [spec("river", take=take, address=f"river#{take}") for take in (1, 2, 3)]
+    await ledger.declare(batch(*takes), clock.after(1))
+    assert [(job.address, job.state) for job in records.jobs()] == [
+        ("river#1", JobState.SUCCEEDED),
+        ("river#2", JobState.PENDING),
+        ("river#3", JobState.PENDING),
+    ]
+
+
+async def test_an_earlier_revisions_file_is_known_where_it_stands(ledger, clock):
+    await ledger.declare(batch(spec("river", prompt="old")), NOON)
+    delivery = await run_one(ledger, clock)
+    await ledger.stored(delivery.job_id, 1, file("b/river-1.mp4"), clock.after(1))
+    await ledger.declare(batch(spec("river", prompt="new")), clock.after(1))
+    second = await run_one(ledger, clock, "t2")
+    occupant = await ledger.occupant(second.job_id, "b/river-1")
+    assert (occupant.path, occupant.revision) == ("b/river-1.mp4", 1)
+    await ledger.moved(occupant.artifact_id, "b/river-1.rev1.mp4", clock.after(1))
+    assert await ledger.occupant(second.job_id, "b/river-1") is None
+    assert await ledger.stored(second.job_id, 1, file("b/river-1.mp4"), clock.after(1))
+
+
+async def test_scopes_keep_batches_apart(ledger, clock):
+    await ledger.declare(batch(spec("a"), name="one"), NOON)
+    await ledger.declare(batch(spec("a"), name="two"), NOON)
+    (submission,), _ = await ledger.claim_submissions({"two"}, FREE, clock.after(1), 5)
+    assert submission.name == JobName("two", "a")
+    assert [tally.batch for tally in await ledger.tally({"one"})] == ["one"]
+
+
+async def test_the_living_are_not_rescued(another, clock):
+    one, two = await another(), await another()
+    await one.declare(batch(spec("a")), NOON)
+    await one.claim_submissions(None, FREE, clock.after(1), 1)
+    assert await two.rescue(clock.after(10**6)) == []
+    await one.aclose()
+    assert await two.rescue(clock.after(1)) == [JobName("b", "a")]
+    assert await states(two) == {JobState.IN_DOUBT: 1}
+
+
+async def test_a_cancelled_caller_is_obeyed_all_the_same(ledger, clock):
+    await ledger.declare(batch(spec("a")), NOON)
+    (submission,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 1)
+    task = asyncio.ensure_future(ledger.accepted(submission.attempt_id, "t1", clock.now, clock.now))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await states(ledger) == {JobState.RUNNING: 1}

@@ -1,0 +1,30 @@
+"""Small jobs and batches for tests that are not about manifests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from seedbatch.domain.jobs import BatchSpec, JobSpec, Request
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def spec(key: str, *, take: int = 1, address: str = "", prompt: str = "", output: str = "") -> JobSpec:
+    request = Request("seedance-2.0", {"prompt": prompt or key, "ratio": "16:9", "duration": 5})
+    return JobSpec(
+        address=address or key,
+        base=key,
+        key=key,
+        take=take,
+        axes={},
+        request=request,
+        fingerprint=request.fingerprint,
+        output=output or f"b/{key}-{take}",
+        tags=("one",),
+        file="m.yaml",
+        line=3,
+    )
+
+
+def batch(*jobs: JobSpec, name: str = "b", attempts: int = 1) -> BatchSpec:
+    return BatchSpec(name, jobs, attempts=attempts, manifest="m.yaml", digest="0" * 64)

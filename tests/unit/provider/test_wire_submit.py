@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedbatch.domain.answers import Accepted, InDoubt, Refusal, Refused, SubmitAnswer, Throttled
+from seedbatch.domain.jobs import Request
+from seedbatch.domain.work import JobName, Submission
+from seedbatch.provider import wire
+
+NOW = datetime(2026, 11, 23, 18, 7, tzinfo=UTC)
+TASK = "0b6c1b52-6d1e-4c38-9d0b-1d1f6a2f7a10"
+LONE_SURROGATE = json.loads('"\\ud800"')
+
+
+def envelope(code: object, data: object = None, msg: str = "x") -> bytes:
+    body: dict[str, object] = {"code": code, "msg": msg}
+    if data is not None:
+        body["data"] = data
+    return json.dumps(body).encode()
+
+
+def read(status: int, body: bytes = b"", **headers: str) -> SubmitAnswer:
+    return wire.read_submit(status, {name.replace("_", "-"): value for name, value in headers.items()}, body, NOW)
+
+
+def test_the_body_holds_model_input_and_reference_and_nothing_else():
+    request = Request("seedance-2.0", {"prompt": "a river, 河", "duration": 5, "fallback": False})
+    body = wire.submit_body(Submission(7, 9, JobName("b", "river"), request, 1, "attempt-9"))
+    assert json.loads(body) == {
+        "model": "seedance-2.0",
+        "input": {"prompt": "a river, 河", "duration": 5, "fallback": False},
+        "user_id": "attempt-9",
+    }
+
+
+def test_what_json_cannot_carry_is_not_sent():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        wire.submit_body(Submission(1, 1, JobName("b", "a"), Request("m", {"x": float("nan")}), 1, ""))
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_code_0_with_a_task_id_is_accepted(status):
+    answer = read(status, envelope(0, {"taskId": TASK}, "ok"))
+    assert isinstance(answer, Accepted)
+    assert (answer.task_id, answer.evidence.status, answer.evidence.code) == (TASK, status, 0)
+    assert TASK in answer.evidence.body
+
+
+@pytest.mark.parametrize("task_id", ["t", "42", "task_1:a.b-c", "-x", "A" * 128])
+def test_ids_are_opaque(task_id):
+    assert read(200, envelope(0, {"taskId": task_id})) == Accepted(
+        task_id, read(200, envelope(0, {"taskId": task_id})).evidence
+    )
+
+
+def test_an_accepted_answer_may_have_a_mark_at_its_beginning_and_fields_of_its_own():
+    assert isinstance(read(200, b"\xef\xbb\xbf" + envelope(0, {"taskId": TASK, "eta": 12.5})), Accepted)
+
+
+IN_DOUBT_BODIES = {
+    "empty": b"",
+    "html": b"<html>502</html>",
+    "truncated": envelope(0, {"taskId": TASK})[:-3],
+    "not utf-8": b'{"code":0,"data":{"taskId":"\xff"}}',
+    "a list": b"[0]",
+    "a number": b"0",
+    "null": b"null",
+    "no data": envelope(0),
+    "data null": b'{"code":0,"data":null}',
+    "data a list": envelope(0, [TASK]),
+    "data a text": envelope(0, TASK),
+    "no id": envelope(0, {"id": TASK}),
+    "id empty": envelope(0, {"taskId": ""}),
+    "id null": envelope(0, {"taskId": None}),
+    "id a number": envelope(0, {"taskId": 7}),
+    "id a list": envelope(0, {"taskId": [TASK]}),
+    "id with a path": envelope(0, {"taskId": "/../admin"}),
+    "id with a space": envelope(0, {"taskId": "a b"}),
+    "id with a line break": envelope(0, {"taskId": TASK + "\n"}),
+    "id a dot": envelope(0, {"taskId": ".."}),
+    "id too long": envelope(0, {"taskId": "a" * 129}),
+    "id of a megabyte": envelope(0, {"taskId": "a" * 1_000_000}),
+    "a member twice": b'{"code":0,"code":400,"data":{"taskId":"x"}}',
+    "an id twice": b'{"code":0,"data":{"taskId":"x","taskId":"y"}}',
+    "nan": b'{"code":0,"data":{"taskId":"x","n":NaN}}',
+    "infinity": b'{"code":0,"data":{"taskId":"x","n":1e999}}',
+    "deep": b'{"code":0,"data":{"taskId":"x","n":' + b"[" * 40 + b"]" * 40 + b"}}",
+    "very deep": b'{"a":' * 100_000,
+    "code a text": envelope("0", {"taskId": TASK}),
+    "code true": envelope(True, {"taskId": TASK}),
+    "code false": envelope(False, {"taskId": TASK}),
+    "code 0.0": envelope(0.0, {"taskId": TASK}),
+    "code missing": b'{"data":{"taskId":"x"}}',
+    "code enormous": b'{"code":' + b"9" * 5000 + b"}",
+    "code 1": envelope(1),
+    "code 200": envelope(200, {"taskId": TASK}),
+    "code 399": envelope(399),
+    "code 500": envelope(500),
+    "code 503": envelope(503),
+    "code -1": envelope(-1),
+    "code 408": envelope(408),
+    "flagged and accepted": envelope(0, {"taskId": TASK, "flagged": True}),
+    "id under another name": envelope(0, {"task_id": TASK}),
+    "id outside of data": b'{"code":0,"taskId":"x"}',
+    "code 400 and an id": envelope(400, {"taskId": TASK}),
+    "code 429 and an id": envelope(429, {"taskId": TASK}),
+}
+
+
+@pytest.mark.parametrize("body", IN_DOUBT_BODIES.values(), ids=IN_DOUBT_BODIES.keys())
+def test_an_unclear_2xx_is_in_doubt(body):
+    answer = read(200, body)
+    assert isinstance(answer, InDoubt)
+    assert not answer.wrong_address
+    assert len(answer.cause) < 400
+
+
+@pytest.mark.parametrize("status", [400, 402, 404, 429, 500, 503, 302])
+def test_an_answer_that_names_a_task_beside_an_error_is_in_doubt_and_keeps_the_id(status):
+    answer = read(status, envelope(0, {"taskId": TASK}), Retry_After="5")
+    assert isinstance(answer, InDoubt)
+    assert answer.task_id == TASK
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 200])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"code":0,"code":400,"data":{"taskId":"t-1"}}',
+        b'{"code":400,"data":{"taskId":"t-1"',
+        b'\xff{"task_id" : "t-1"}',
+        b'{"code":400,"n":NaN,"taskId":7}',
+    ],
+)
+def test_an_unreadable_answer_that_mentions_a_task_is_no_refusal(status, body):
+    assert isinstance(read(status, body), InDoubt)
+
+
+def test_an_id_that_is_said_twice_alike_is_one():
+    assert isinstance(read(200, envelope(0, {"taskId": TASK, "task_id": TASK})), Accepted)
+
+
+def test_two_ids_are_no_id():
+    assert isinstance(read(200, envelope(0, {"taskId": TASK, "task_id": "another"})), InDoubt)
+    answer = read(400, envelope(0, {"taskId": TASK, "task_id": "another"}))
+    assert isinstance(answer, InDoubt)
+    assert answer.task_id is None
+
+
+@pytest.mark.parametrize("status", [408, 499, 500, 501, 502, 503, 504, 507, 520, 524, 527, 530, 599, 100, 103, 600, 0])
+@pytest.mark.parametrize("body", [b"", b"<html>", envelope(400), envelope(0), envelope(500)])
+def test_statuses_that_prove_nothing(status, body):
+    assert isinstance(read(status, body), InDoubt)
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
+def test_a_redirect_is_a_wrong_address_that_may_have_taken_the_request(status):
+    answer = read(status, b"", Location="https://elsewhere.example/")
+    assert isinstance(answer, InDoubt)
+    assert answer.wrong_address
+
+
+REFUSALS = [
+    (400, envelope(400, msg="prompt is required"), Refusal.INVALID),
+    (400, b"", Refusal.INVALID),
+    (400, b"<html>no", Refusal.INVALID),
+    (400, envelope(0), Refusal.INVALID),
+    (400, envelope(500), Refusal.INVALID),
+    (400, envelope(404), Refusal.INVALID),
+    (406, b"", Refusal.INVALID),
+    (413, b"", Refusal.INVALID),
+    (415, b"", Refusal.INVALID),
+    (422, envelope(422), Refusal.INVALID),
+    (451, b"", Refusal.INVALID),
+    (200, envelope(400), Refusal.INVALID),
+    (200, envelope(422), Refusal.INVALID),
+    (200, envelope(499), Refusal.INVALID),
+    (401, b"", Refusal.KEY),
+    (401, envelope(401, msg="unauthorized"), Refusal.KEY),
+    (401, envelope(401, msg="insufficient credits"), Refusal.KEY),
+    (400, envelope(401, msg="unauthorized"), Refusal.KEY),
+    (200, envelope(401, msg="unauthorized"), Refusal.KEY),
+    (403, b"", Refusal.KEY),
+    (200, envelope(403), Refusal.KEY),
+    (400, envelope(403), Refusal.KEY),
+    (402, b"", Refusal.CREDITS),
+    (402, envelope(402), Refusal.CREDITS),
+    (200, envelope(402), Refusal.CREDITS),
+    (400, envelope(402), Refusal.CREDITS),
+    (404, b"<html>not found", Refusal.ADDRESS),
+    (404, envelope(404), Refusal.ADDRESS),
+    (405, b"", Refusal.ADDRESS),
+    (410, b"", Refusal.ADDRESS),
+    (200, envelope(404), Refusal.ADDRESS),
+    (200, envelope(405), Refusal.ADDRESS),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "refusal"), REFUSALS)
+def test_refusals(status, body, refusal):
+    answer = read(status, body)
+    assert isinstance(answer, Refused)
+    assert answer.refusal is refusal
+    assert answer.evidence.status == status
+
+
+@pytest.mark.parametrize("status", [400, 403, 422, 200])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "insufficient credits",
+        "Insufficient balance, please recharge",
+        "INSUFFICIENT_POINTS",
+        "not enough points",
+        "your credit balance is too low",
+        "out of credits",
+        "no credits left",
+        "quota exceeded",
+        "account in arrears",
+        "Payment Required",
+        "积分不足",
+        "账户余额不足",
+        "账号已欠费 请充值",
+    ],
+)
+def test_credits_are_recognised_by_words(status, text):
+    code = 400 if status == 200 else status
+    answer = read(status, envelope(code, msg=text))
+    assert isinstance(answer, Refused)
+    assert answer.refusal is Refusal.CREDITS
+
+
+def test_credits_are_recognised_without_an_envelope():
+    answer = read(403, b"insufficient balance")
+    assert isinstance(answer, Refused)
+    assert answer.refusal is Refusal.CREDITS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "prompt is required",
+        "endpoint does not support this model",
+        "invalid prompt: 'a gymnast on a balance beam, low angle'",
+        "end credits roll over a city",
+        "duration must be at most 15",
+        "checkpoint too low",
+    ],
+)
+def test_other_words_are_no_credits(text):
+    answer = read(400, envelope(400, msg=text))
+    assert isinstance(answer, Refused)
+    assert answer.refusal is Refusal.INVALID
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 400), (200, 400), (403, 403), (422, 400)])
+def test_flagged_is_moderation_with_the_categories_that_are_true(status, code):
+    categories = {"harassment": False, "sexual": True, "violence/graphic": True, "hate": None, "x": 1, "y": "true"}
+    answer = read(status, envelope(code, {"flagged": True, "categories": categories}, "content rejected by moderation"))
+    assert isinstance(answer, Refused)
+    assert answer.refusal is Refusal.MODERATION
+    assert answer.categories == ("sexual", "violence/graphic")
+    assert answer.evidence.message == "content rejected by moderation"
+
+
+@pytest.mark.parametrize("data", [{"flagged": True}, {"flagged": True, "categories": ["sexual"]}])
+def test_flagged_without_categories_is_moderation_all_the_same(data):
+    answer = read(400, envelope(400, data))
+    assert isinstance(answer, Refused)
+    assert (answer.refusal, answer.categories) == (Refusal.MODERATION, ())
+
+
+@pytest.mark.parametrize("flagged", [False, None, "true", 1])
+def test_only_true_is_flagged(flagged):
+    answer = read(400, envelope(400, {"flagged": flagged}))
+    assert isinstance(answer, Refused)
+    assert answer.refusal is Refusal.INVALID
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(429, b""), (429, envelope(429)), (429, b"<html>"), (200, envelope(429)), (400, envelope(429))]
+)
+def test_429_is_not_accepted_with_and_without_a_time(status, body):
+    assert read(status, body) == Throttled(None, read(status, body).evidence)
+    timed = read(status, body, Retry_After="7")
+    assert isinstance(timed, Throttled)
+    assert timed.retry_after == 7
+
+
+def test_503_is_not_accepted_only_if_it_says_when_to_come_back():
+    assert isinstance(read(503, b"", Retry_After="7"), Throttled)
+    assert isinstance(read(503, b""), InDoubt)
+    assert isinstance(read(503, b"", Retry_After="soon"), InDoubt)
+    assert isinstance(read(503, envelope(0), Retry_After="7"), InDoubt)
+
+
+WAITS = {
+    "0": 0,
+    "7": 7,
+    " 7 ": 7,
+    "600": 600,
+    "601": 600,
+    "1000000000": 600,
+    "-5": None,
+    "1.5": None,
+    "": None,
+    "soon": None,
+    "٣": None,
+    "9" * 5000: None,
+    "Mon, 23 Nov 2026 18:07:30 GMT": 30,
+    "Mon, 23 Nov 2026 18:07:30 -0000": 30,
+    "Mon, 23 Nov 2026 20:07:30 +0200": 30,
+    "Monday, 23-Nov-26 18:07:30 GMT": 30,
+    "Sun, 22 Nov 2026 18:07:30 GMT": 0,
+    "Mon, 23 Nov 2099 18:07:30 GMT": 600,
+    "Mon, 99 Nov 2026 18:07:30 GMT": None,
+    "Mon, 23 Nov 99999999 18:07:30 GMT": None,
+}
+
+
+@pytest.mark.parametrize(("text", "wait"), WAITS.items(), ids=[text[:40] for text in WAITS])
+def test_retry_after(text, wait):
+    assert wire.retry_after({"retry-AFTER": text}, NOW) == wait
+
+
+@given(st.timedeltas(min_value=timedelta(days=-400), max_value=timedelta(days=400)))
+def test_retry_after_as_a_date_is_never_negative_and_never_long(gap):
+    wait = wire.retry_after({"Retry-After": format_datetime(NOW + gap, usegmt=True)}, NOW)
+    assert wait is not None
+    assert 0 <= wait <= 600
+    assert abs(wait - min(max(gap.total_seconds(), 0), 600)) <= 1
+
+
+def test_what_the_provider_says_is_kept_short_and_harmless():
+    said = "\x1b[31mred\x00\u202e" + LONE_SURROGATE + "\r\nline " + "x" * 5000
+    answer = read(400, envelope(400, msg=said))
+    assert isinstance(answer, Refused)
+    assert answer.evidence.message.startswith("[31mred line xxx")
+    for text in (answer.evidence.message, answer.evidence.body):
+        assert len(text) <= 300
+        assert text.isprintable()
+
+
+def test_a_key_in_an_answer_is_not_kept():
+    body = envelope(401, msg="invalid key sk-very-secret")
+    answer = wire.read_submit(401, {}, body, NOW, conceal="sk-very-secret")
+    assert "very" not in repr(answer)
+    assert isinstance(answer, Refused)
+    assert answer.evidence.message == "invalid key [key]"
+
+
+# -- whatever comes ---------------------------------------------------------------------------------------------
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([TASK, "SUCCESS", 0, 400]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["code", "msg", "data", "taskId", "flagged", "categories"]) | st.text(), inner
+        )
+    ),
+    max_leaves=12,
+)
+ENVELOPES = st.fixed_dictionaries(
+    {"code": st.sampled_from([0, 0, 0, 400, 401, 429, 500, "0", None, True]) | JSON_VALUES},
+    optional={
+        "msg": JSON_VALUES,
+        "data": st.fixed_dictionaries({}, optional={"taskId": st.sampled_from([TASK, "", "a/b"]) | JSON_VALUES})
+        | JSON_VALUES,
+    },
+)
+BODIES = (
+    st.binary()
+    | JSON_VALUES.map(lambda value: json.dumps(value).encode())
+    | ENVELOPES.map(lambda value: json.dumps(value).encode())
+)
+HEADERS = st.dictionaries(st.sampled_from(["Retry-After", "retry-after", "Content-Type"]), st.text(), max_size=2)
+STATUSES = st.sampled_from([200, 201, 204, 302, 400, 401, 404, 429, 503]) | st.integers(0, 999)
+
+
+@given(STATUSES, HEADERS, BODIES)
+def test_no_answer_raises_and_only_a_clean_one_is_accepted(status, headers, body):
+    answer = wire.read_submit(status, headers, body, NOW)
+    if isinstance(answer, Accepted):
+        said = json.loads(body)
+        assert 200 <= status < 300
+        assert type(said["code"]) is int
+        assert said["code"] == 0
+        assert said["data"]["taskId"] == answer.task_id
+        assert wire.TASK_ID.fullmatch(answer.task_id)
+    if isinstance(answer, Refused):
+        assert 400 <= status < 500 or 200 <= status < 300
+    if isinstance(answer, Throttled):
+        assert answer.retry_after is None or 0 <= answer.retry_after <= 600
+    repr(answer).encode()
+
+
+@given(st.integers(1, 400))
+def test_every_cut_of_a_good_answer_is_in_doubt(kept):
+    whole = envelope(0, {"taskId": TASK, "padding": "x" * 400}, "ok")
+    assert isinstance(read(200, whole[:kept]), InDoubt)
