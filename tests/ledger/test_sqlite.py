@@ -87,7 +87,7 @@ def test_eight_processes_may_create_it_at_once(place):
     ("statement", "words"),
     [
         ("UPDATE jobs SET state = 'completed' WHERE id = 2", "cannot go"),
-        ("UPDATE jobs SET state = 'in_doubt' WHERE id = 2", "cannot go"),
+        ("UPDATE jobs SET state = 'expired' WHERE id = 2", "cannot go"),
         ("UPDATE jobs SET state = 'submitting' WHERE id = 2", "live states"),
         ("UPDATE jobs SET state = 'failed' WHERE id = 1", "live states"),
         ("UPDATE jobs SET state = 'lost' WHERE id = 2", "CHECK|cannot go"),

@@ -1,0 +1,21 @@
+"""Manifests: YAML in, job specs out, or every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from seedbatch.manifest.loading import Loaded, load
+from seedbatch.manifest.starter import starter
+from seedbatch.models import catalogue, manifest_schema
+
+__all__ = ["Loaded", "canonical_schema", "load", "starter"]
+
+
+def canonical_schema(model: str | None) -> Mapping[str, Any]:
+    """The JSON Schema of manifests, or of a model's requests.
+
+    Raises:
+        UsageError: there is no such model.
+    """
+    return manifest_schema() if model is None else catalogue().schema(model)

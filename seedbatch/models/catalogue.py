@@ -1,0 +1,138 @@
+"""What models accept. Models are data: a new one is a new file in `schemas/models/`."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from seedbatch.domain.errors import UsageError
+from seedbatch.domain.fingerprint import Json
+from seedbatch.domain.jobs import Request
+from seedbatch.models.checker import Checker, Fault
+
+
+@dataclass(frozen=True, slots=True)
+class _References:
+    """Positions that a text names in a list: `@2` in `prompt` is the second of `mediaUrls`."""
+
+    text: str
+    list: str
+    pattern: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Warning:
+    applies: Checker
+    path: tuple[str | int, ...]
+    message: str
+
+
+class _Family:
+    """One schema file: the models that it names, and its rules."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        data = schema["x-seedbatch"]
+        self.schema = schema
+        self.checker = Checker(schema)
+        self.models: list[str] = data["models"]
+        self.defaults: Mapping[str, Json] = data.get("defaults", {})
+        found = data.get("references")
+        self.references = found and _References(found["text"], found["list"], re.compile(found["pattern"]))
+        self.warnings = [
+            _Warning(Checker(one["if"]), tuple(one["path"]), one["message"]) for one in data.get("warnings", ())
+        ]
+
+
+class Catalogue:
+    """The models whose schemas lie in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._families: dict[str, _Family] = {}
+        for path in sorted(folder.glob("*.schema.json")):
+            family = _Family(json.loads(path.read_text(encoding="utf-8")))
+            self._families.update(dict.fromkeys(family.models, family))
+        self.names = tuple(self._families)
+
+    def knows(self, model: str) -> bool:
+        """Whether there is a schema for this model."""
+        return model in self._families
+
+    def nearest(self, model: str) -> str | None:
+        """The known model whose name is most like this one, if any is."""
+        found = difflib.get_close_matches(model, self.names, n=1, cutoff=0.5)
+        return found[0] if found else None
+
+    def defaults(self, model: str) -> Mapping[str, Json]:
+        """What is sent for this model where nobody says otherwise."""
+        family = self._families.get(model)
+        return {} if family is None else family.defaults
+
+    def check(self, request: Request) -> list[Fault]:
+        """What is wrong with a request, by path from `model` or `input`; nothing for a model that is not known."""
+        family = self._families.get(request.model)
+        if family is None:
+            return []
+        instance = {"model": request.model, "input": request.input}
+        return family.checker.faults(instance) or _dangling(family, request)
+
+    def warnings(self, request: Request) -> list[Fault]:
+        """What is allowed and should be known all the same."""
+        family = self._families.get(request.model)
+        if family is None or not family.warnings:
+            return []
+        instance = {"model": request.model, "input": request.input}
+        return [
+            Fault(one.path, "model/warning", one.message) for one in family.warnings if one.applies.is_valid(instance)
+        ]
+
+    def schema(self, model: str) -> Mapping[str, Any]:
+        """The JSON Schema of a model's requests.
+
+        Raises:
+            UsageError: there is none, with the nearest name.
+        """
+        if model not in self._families:
+            near = self.nearest(model)
+            hint = f"did you mean {near}? " if near else ""
+            raise UsageError(f"there is no model {model!r}", hint=f"{hint}known: {', '.join(self.names)}")
+        return self._families[model].schema
+
+
+def _dangling(family: _Family, request: Request) -> list[Fault]:
+    rule = family.references
+    text = request.input.get(rule.text) if rule else None
+    if rule is None or not isinstance(text, str) or "@" not in text:
+        return []
+    listed = request.input.get(rule.list)
+    count = len(listed) if isinstance(listed, list) else 0
+    wrong = [found.group(0) for found in rule.pattern.finditer(text) if not 1 <= int(found.group(1)) <= count]
+    if not wrong:
+        return []
+    named = ", ".join(dict.fromkeys(wrong))
+    holds = f"{rule.list} holds {count}" if count else f"there is no {rule.list}"
+    return [Fault(("input", rule.text), "model/reference", f"{named} names no material: {holds}")]
+
+
+def schema_folder() -> Path:
+    """Where the schemas lie: inside the installed package, or at the top of the source tree."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "schemas"
+    return inside if inside.is_dir() else package.parent / "schemas"
+
+
+@cache
+def catalogue() -> Catalogue:
+    """The models that this installation knows."""
+    return Catalogue(schema_folder() / "models")
+
+
+@cache
+def manifest_schema() -> Mapping[str, Any]:
+    """The JSON Schema of manifests."""
+    return cast("Mapping[str, Any]", json.loads((schema_folder() / "manifest.schema.json").read_text(encoding="utf-8")))

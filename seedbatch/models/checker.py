@@ -1,0 +1,161 @@
+"""One JSON Schema, checked fast, and told in words where it fails.
+
+jsonschema-rs is the gate; only what fails it is checked again by jsonschema, for path and message. Both would fetch a
+remote `$ref`: neither may.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jsonschema_rs
+
+_LONGEST_VALUE: Final = 80
+_MOST_FAULTS: Final = 20
+# What a YAML 1.1 parser makes of an unquoted ratio: base sixty.
+_SEXAGESIMAL: Final = {
+    width * 60 + height: f"{width}:{height}" for width, height in ((16, 9), (9, 16), (1, 1), (21, 9), (4, 3), (3, 4))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong in an instance; `path` leads to it, keys and 0-based indices."""
+
+    path: tuple[str | int, ...]
+    code: str
+    message: str
+    hint: str = ""
+
+
+class Checker:
+    """Checks instances against `schema` (draft 2020-12, self-contained)."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._schema = schema
+        self._gate = jsonschema_rs.Draft202012Validator(dict(schema), retriever=_refuse)
+        self._words: Any = None
+
+    def is_valid(self, instance: object) -> bool:
+        """Whether it fits; values that JSON cannot hold never do."""
+        try:
+            return self._gate.is_valid(instance)
+        except (ValueError, UnicodeEncodeError):
+            return False
+
+    def faults(self, instance: object) -> list[Fault]:
+        """Everything that is wrong, by place; at most twenty."""
+        if self.is_valid(instance):
+            return []
+        found = sorted(set(self._told(instance)), key=lambda fault: (*map(str, fault.path), fault.code))
+        return found[:_MOST_FAULTS] or [Fault((), "schema/json", "it holds a value that JSON cannot hold")]
+
+    def _told(self, instance: object) -> Iterator[Fault]:
+        if self._words is None:
+            from jsonschema import Draft202012Validator  # noqa: PLC0415 - a valid manifest never needs the words
+            from referencing import Registry  # noqa: PLC0415
+
+            self._words = Draft202012Validator(self._schema, registry=Registry())
+        for error in self._words.iter_errors(instance):
+            yield from _worded(error)
+
+
+def _refuse(address: str) -> Any:
+    message = f"no schema is fetched: {address}"
+    raise ValueError(message)
+
+
+def _worded(error: Any) -> Iterator[Fault]:
+    path = tuple(error.absolute_path)
+    value, limit = error.instance, error.validator_value
+    match error.validator:
+        case "additionalProperties" | "unevaluatedProperties":
+            yield from _unknown_keys(path, value, error.schema)
+        case "required":
+            missing = next(name for name in limit if name not in value and f"'{name}'" in error.message)
+            yield Fault(path, "schema/required", f"{missing} is missing", _describe(error.schema, missing))
+        case "enum":
+            yield _not_one_of(path, value, limit)
+        case "const":
+            yield Fault(path, "schema/enum", f"{_shown(value)} is not {_shown(limit)}")
+        case "type":
+            allowed = " or ".join(limit) if isinstance(limit, list) else limit
+            yield Fault(path, "schema/type", f"{_shown(value)} is no {allowed}", error.schema.get("description", ""))
+        case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf":
+            hint = error.schema.get("description", "")
+            yield Fault(path, "schema/range", f"{_shown(value)} is {_BOUNDS[error.validator]} {limit}", hint)
+        case "minItems" | "maxItems" | "minContains" | "maxContains" | "contains" | "minLength" | "maxLength":
+            hint = error.schema.get("description", "")
+            yield Fault(path, "schema/size", _sized(error.validator, value, limit, error.schema), hint)
+        case "pattern":
+            hint = error.schema.get("description", "") or f"allowed: {limit}"
+            yield Fault(path, "schema/pattern", f"{_shown(value)} does not have the right form", hint)
+        case "propertyNames":
+            yield Fault((*path, str(value)), "schema/pattern", f"{_shown(value)} cannot be a name here")
+        case _:
+            yield Fault(path, f"schema/{error.validator}", error.message[:300])
+
+
+_BOUNDS: Final = {
+    "minimum": "less than",
+    "maximum": "more than",
+    "exclusiveMinimum": "not more than",
+    "exclusiveMaximum": "not less than",
+    "multipleOf": "no multiple of",
+}
+
+
+def _unknown_keys(
+    path: tuple[str | int, ...], value: Mapping[str, object], schema: Mapping[str, Any]
+) -> Iterator[Fault]:
+    known = list(schema.get("properties", {}))
+    for name in value:
+        if name in known:
+            continue
+        near = difflib.get_close_matches(str(name), known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        yield Fault((*path, name), "schema/unknown-key", f"there is no key {_shown(name)} here", hint)
+
+
+def _not_one_of(path: tuple[str | int, ...], value: object, allowed: list[object]) -> Fault:
+    listed = ", ".join(str(one) for one in allowed)
+    ratio = _SEXAGESIMAL.get(value) if isinstance(value, int) and not isinstance(value, bool) else None
+    if ratio is not None and all(isinstance(one, str) and re.fullmatch(r"\d+:\d+", one) for one in allowed):
+        return Fault(
+            path,
+            "schema/ratio-number",
+            f"{value} is a number: a YAML 1.1 tool read the unquoted ratio {ratio} to base sixty",
+            f'write "{ratio}" in quotes where that tool writes the file; allowed: {listed}',
+        )
+    near = difflib.get_close_matches(str(value), [str(one) for one in allowed], n=1)
+    hint = f"allowed: {listed}" + (f"; did you mean {near[0]}?" if near else "")
+    return Fault(path, "schema/enum", f"{_shown(value)} is not allowed here", hint)
+
+
+def _sized(keyword: str, value: Any, limit: Any, schema: Mapping[str, Any]) -> str:
+    match keyword:
+        case "minItems" | "minLength":
+            return "it is empty" if not value else f"it is too short: {len(value)}, at least {limit}"
+        case "maxItems" | "maxLength":
+            return f"it is too long: {len(value)}, at most {limit}"
+        case _:
+            kind = schema.get("contains", {}).get("description", "such items")
+            return f"it holds too many or too few of: {kind}"
+
+
+def _describe(schema: Mapping[str, Any], name: str) -> str:
+    found = schema.get("properties", {}).get(name, {})
+    allowed = found.get("enum")
+    return f"allowed: {', '.join(map(str, allowed))}" if allowed else found.get("description", "")
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    short = text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+    return (
+        f'"{short}"' if isinstance(value, str) else {"True": "true", "False": "false", "None": "null"}.get(short, short)
+    )
