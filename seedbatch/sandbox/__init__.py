@@ -1,0 +1,8 @@
+"""The stand-in provider: the documented API on this machine, at no cost. It shares no code with the program."""
+
+from seedbatch.sandbox.book import BillLine, read_bill, read_tasks
+from seedbatch.sandbox.faults import FaultPlan
+from seedbatch.sandbox.server import Sandbox, serve
+from seedbatch.sandbox.tasks import Outcome, Status, TaskRow
+
+__all__ = ["BillLine", "FaultPlan", "Outcome", "Sandbox", "Status", "TaskRow", "read_bill", "read_tasks", "serve"]

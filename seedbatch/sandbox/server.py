@@ -1,0 +1,323 @@
+"""The stand-in provider: its routes and its life.
+
+It answers as the documentation says, keeps everything in one file (and a folder of clips beside it), and bills each
+task in the transaction that creates it. What a prompt says decides how its task goes:
+
+| marker in the prompt | what happens |
+| --- | --- |
+| `[reject]` | flagged at submit for `illicit`: HTTP 400, no task, no charge |
+| `[flag:sexual]` | the same for any of the 13 categories, several markers for several |
+| `[moderation]` | FAILURE, `CONTENT_MODERATION`: refunded minus 1, 5 or 10 %, by the violations of that UTC day |
+| `[invalid]` | FAILURE, `INVALID_PARAMETERS`, straight from PENDING; refunded |
+| `[points]` | FAILURE, `INSUFFICIENT_POINTS`, straight from PENDING; refunded |
+| `[fail]` | FAILURE with a null reason; refunded |
+| `[fail-once]` | the same the first time exactly this prompt is submitted, SUCCESS afterwards |
+| `[timeout]`, `[cancelled]` | TIMEOUT, CANCELLED; refunded |
+| `[no-output]` | SUCCESS with an empty list of URLs |
+| `[two]` | SUCCESS with two URLs |
+| `[slow]` | takes 20 times as long; goes with any other marker |
+
+Of several outcomes the first one named holds. With `fallback: true` an order that seedance-1.5-pro could carry out
+succeeds in spite of `[fail]` and `[timeout]`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import re
+import socket
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from seedbatch.sandbox.book import Book, InsufficientBalance, read_bill, read_tasks
+from seedbatch.sandbox.clips import ClipShelf
+from seedbatch.sandbox.damage import REDIRECTED, Answer, answer_api, answer_file, envelope
+from seedbatch.sandbox.faults import FILE, QUERY, SUBMIT, Fault, FaultCounter, FaultPlan
+from seedbatch.sandbox.pictures import picture
+from seedbatch.sandbox.prices import price
+from seedbatch.sandbox.rules import Flagged, Order, Refused, judge
+from seedbatch.sandbox.tasks import (
+    SECOND,
+    Outcome,
+    Status,
+    TaskRow,
+    ends_at,
+    file_expired,
+    moment_of,
+    report,
+    stamp,
+    standing,
+    visible,
+)
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+_FILE_NAME: Final = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})-([1-9]\d?)\.(mp4|png)")
+_LARGEST_BODY: Final = 4 * 1024 * 1024
+_TICK: Final = 0.25
+_BACKLOG: Final = 1024
+_GRACE: Final = 1.0  # seconds that requests on the wire get when it stops
+
+
+class Sandbox:
+    """The stand-in provider over one file.
+
+    `speed` divides the time tasks take. `api_key` None takes any bearer token. `clock` tells seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        speed: float = 1.0,
+        faults: FaultPlan | None = None,
+        api_key: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not speed > 0:
+            raise ValueError(f"speed must be more than 0, not {speed}")
+        self._path, self._speed, self._key, self._clock = path, speed, api_key, clock
+        self._plan = faults or FaultPlan()
+        self._faults = FaultCounter(self._plan)
+        self._shelf = ClipShelf(path.with_name(f"{path.name}-clips"))
+        self._book: Book | None = None
+        self._runner: web.AppRunner | None = None
+        self._settling: asyncio.Task[None] | None = None
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
+        """Open the file, listen, and return the base URL; port 0 takes the port of the last start if it is free.
+
+        Raises:
+            OSError: the address cannot be listened at, or the file cannot be opened.
+        """
+        self._book = Book(self._path)
+        try:
+            await self._book.settle(self._now())
+            listener = _listen(host, port, self._book.port())
+            self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_GRACE)
+            await self._runner.setup()
+            await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
+            await self._book.remember_port(listener.getsockname()[1])
+        except BaseException:
+            await self.stop()
+            raise
+        self._settling = asyncio.create_task(self._settle_as_they_end())
+        return _address(host, listener.getsockname()[1])
+
+    async def stop(self) -> None:
+        """Stop listening, give requests on the wire a second, and close the file. Again: nothing."""
+        if self._settling is not None:
+            self._settling.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._settling
+            self._settling = None
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        if self._book is not None:
+            book, self._book = self._book, None
+            await book.close()
+
+    def _app(self) -> web.Application:
+        app = web.Application(middlewares=[_enveloped], client_max_size=_LARGEST_BODY)
+        app.router.add_post("/api/v1/task/submit", self._submit)
+        app.router.add_get("/api/v1/task/{task_id}", self._query)
+        app.router.add_get("/files/{name}", self._file)
+        app.router.add_get("/_sandbox/bill", self._bill)
+        app.router.add_get("/_sandbox/tasks", self._tasks)
+        return app
+
+    async def _submit(self, request: web.Request) -> web.StreamResponse:
+        return await answer_api(self._fault(SUBMIT, request), request, lambda: self._accept(request))
+
+    async def _accept(self, request: web.Request) -> Answer:
+        if not self._authorised(request):
+            return 401, envelope(401, "unauthorized")
+        verdict = judge(_parsed(await request.read()))
+        match verdict:
+            case Refused():
+                return 400, envelope(400, verdict.message)
+            case Flagged():
+                return 400, envelope(400, "content rejected by moderation", verdict.data)
+            case Order():
+                return await self._take(verdict)
+
+    async def _take(self, order: Order) -> Answer:
+        row = self._row(order)
+        again = replace(row, outcome=Outcome.SUCCESS)
+        prompt = str(order.echo["prompt"]).encode(errors="surrogatepass")
+        once = hashlib.sha256(prompt).hexdigest() if order.once else None
+        try:
+            await self._open_book.accept(row, balance=self._plan.balance, once=once, if_again=again)
+        except InsufficientBalance:
+            return 402, envelope(402, "insufficient credits")
+        return 200, envelope(0, "ok", {"taskId": row.task_id})
+
+    def _row(self, order: Order) -> TaskRow:
+        task_id, created = str(uuid.uuid4()), self._now()
+        return TaskRow(
+            task_id=task_id,
+            model=order.model,
+            kind=order.kind,
+            input=order.echo,
+            user_id=order.user_id,
+            callback_url=order.callback_url,
+            outcome=order.outcome,
+            outputs=order.outputs,
+            units=price(order.model, order.kind, order.echo),
+            created=created,
+            ends=ends_at(task_id, created, order.outcome, slow=order.slow, speed=self._speed),
+            visible_from=created + int(self._plan.hide_for * SECOND),
+        )
+
+    async def _query(self, request: web.Request) -> web.StreamResponse:
+        return await answer_api(self._fault(QUERY, request), request, lambda: self._report(request))
+
+    async def _report(self, request: web.Request) -> Answer:
+        if not self._authorised(request):
+            return 401, envelope(401, "unauthorized")
+        row, now = self._open_book.task(request.match_info["task_id"]), self._now()
+        if row is None or not visible(row, now):
+            return 404, envelope(404, "task not found")
+        if now >= row.ends and row.outcome is not Outcome.SUCCESS:
+            await self._settle(now)  # whoever learns of the failure finds the refund on the bill
+        return 200, envelope(0, "ok", report(row, now, _origin(request)))
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        fault = self._fault(FILE, request)
+        name = _FILE_NAME.fullmatch(request.match_info["name"])
+        row = None if name is None else self._open_book.task(name[1])
+        now = self._now()
+        if name is None or row is None or standing(row, now).status is not Status.SUCCESS:
+            raise web.HTTPNotFound
+        if int(name[2]) > row.outputs or row.file_name(int(name[2])) != name[0]:
+            raise web.HTTPNotFound
+        if file_expired(row, now):
+            raise web.HTTPForbidden(text="the link has expired")
+        return await answer_file(fault, request, await self._output(row, int(name[2])))
+
+    async def _output(self, row: TaskRow, position: int) -> Path:
+        mark = f"{row.task_id}-{position}"
+        if row.kind == "image":
+            return await asyncio.to_thread(picture, self._path.with_name(f"{self._path.name}-clips"), mark)
+        resolution = str(row.input.get("resolution", "720p"))
+        if resolution not in {"480p", "720p"}:
+            resolution = "1080p"
+        return await self._shelf.clip(str(row.input["ratio"]), resolution, float(row.input["duration"]), mark)
+
+    async def _bill(self, _request: web.Request) -> web.Response:
+        await self._settle(self._now())
+        lines = await asyncio.to_thread(read_bill, self._path)
+        rows = [asdict(line) | {"at": line.at.isoformat()} for line in lines]
+        return web.json_response({"units": sum(line.units for line in lines), "lines": rows})
+
+    async def _tasks(self, _request: web.Request) -> web.Response:
+        rows, now = await asyncio.to_thread(read_tasks, self._path), self._now()
+        return web.json_response({"number": len(rows), "tasks": [_told(row, now) for row in rows]})
+
+    async def _settle_as_they_end(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            with suppress(sqlite3.OperationalError):  # a full disk, say: the next tick tries again
+                await self._settle(self._now())
+
+    async def _settle(self, now: int) -> None:
+        if self._open_book.refunds_due(now):
+            await self._open_book.settle(now)
+
+    @property
+    def _open_book(self) -> Book:
+        if self._book is None:
+            raise RuntimeError("the sandbox is not started")
+        return self._book
+
+    def _fault(self, on: str, request: web.Request) -> Fault | None:
+        return None if REDIRECTED in request.query else self._faults.next(on)
+
+    def _authorised(self, request: web.Request) -> bool:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            return False
+        return self._key is None or hmac.compare_digest(token.encode(errors="replace"), self._key.encode())
+
+    def _now(self) -> int:
+        return int(self._clock() * SECOND)
+
+
+async def serve(
+    path: Path, host: str, port: int, *, speed: float, faults: FaultPlan | None, on_ready: Callable[[str], None]
+) -> None:
+    """Run a sandbox until cancelled; `on_ready` gets its base URL.
+
+    Raises:
+        OSError: the address cannot be listened at.
+    """
+    sandbox = Sandbox(path, speed=speed, faults=faults)
+    try:
+        on_ready(await sandbox.start(host, port))
+        await asyncio.Event().wait()
+    finally:
+        await sandbox.stop()
+
+
+@web.middleware
+async def _enveloped(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refusals of the web framework (no such path, method or size), in the provider's envelope."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refusal:
+        if not request.path.startswith("/api/"):
+            raise
+        return web.json_response(envelope(refusal.status, refusal.reason), status=refusal.status)
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _told(row: TaskRow, now: int) -> dict[str, Any]:
+    stand = standing(row, now)
+    return asdict(row) | {
+        "outcome": row.outcome.value,
+        "status": stand.status.value,
+        "created": stamp(row.created),
+        "ends": stamp(row.ends),
+        "visible_from": moment_of(row.visible_from).isoformat(),
+    }
+
+
+def _origin(request: web.Request) -> str:
+    # From the question and not from the start: the links stay good when the sandbox comes back on another port.
+    return f"{request.scheme}://{request.host}"
+
+
+def _listen(host: str, port: int, last: int | None) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    if port == 0 and last is not None:
+        with suppress(OSError):
+            return socket.create_server((host, last), family=family, backlog=_BACKLOG)
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

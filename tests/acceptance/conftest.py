@@ -1,0 +1,94 @@
+"""The installed command, run as its user does: in a folder of its own, with an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from seedbatch.ledger.reader import SqliteRecords
+from seedbatch.sandbox import read_bill
+
+COMMAND = str(Path(sys.executable).with_name("seedbatch"))
+ROOT = Path(__file__).parent.parent.parent
+
+HEADER = """\
+version: 1
+batch: {batch}
+defaults:
+  model: seedance-2.0-fast
+  input: {{resolution: 480p, ratio: 16:9, duration: 5}}
+jobs:
+"""
+
+
+@dataclass
+class Project:
+    """A folder with manifests, a ledger and outputs."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def write(self, name: str, text: str | bytes) -> str:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return name
+
+    def manifest(self, *prompts: str, batch: str = "test", extra: str = "") -> str:
+        jobs = "".join(f'  - {{key: j{number}, prompt: "{text}"}}\n' for number, text in enumerate(prompts))
+        return self.write(f"{batch}.yaml", HEADER.format(batch=batch) + jobs + extra)
+
+    def start(self, *arguments: str, **options) -> subprocess.Popen:
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        return subprocess.Popen([COMMAND, *arguments], cwd=self.folder, env=self._env(), **options)
+
+    def run(self, *arguments: str, code: int | None = 0, **options) -> subprocess.CompletedProcess:
+        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 100, **options}
+        done = subprocess.run([COMMAND, *arguments], cwd=self.folder, env=self._env(), check=False, **options)
+        assert "Traceback" not in (done.stderr or "")
+        assert code is None or done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def apply(self, *manifests: str, code: int | None = 0, speed: float = 50, **options):
+        return self.run("apply", *manifests, "--sandbox", "--yes", f"--sandbox-speed={speed}", code=code, **options)
+
+    def jobs(self):
+        return [json.loads(line) for line in self.run("list", "--sandbox", "--all", "--json").stdout.splitlines()]
+
+    def states(self) -> dict[str, str]:
+        return {job["key"]: job["state"] for job in self.jobs()}
+
+    def charges(self):
+        """What was billed, by the job of the ledger that asked for it."""
+        found: dict[int, list[str]] = {}
+        for line in read_bill(self.provider_file):
+            if line.kind == "charge":
+                job = int(re.fullmatch(r"seedbatch-\w+-(\d+)-\d+", line.user_id).group(1))
+                found.setdefault(job, []).append(line.task_id)
+        return found
+
+    def submitted(self) -> int:
+        return sum(map(len, self.charges().values())) if self.provider_file.exists() else 0
+
+    def records(self) -> SqliteRecords:
+        return SqliteRecords(self.folder / ".seedbatch/sandbox.db")
+
+    @property
+    def provider_file(self) -> Path:
+        return self.folder / ".seedbatch/sandbox-provider.db"
+
+    def _env(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+        return {**kept, "HOME": str(self.folder), "TERM": "dumb", **self.environment}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
