@@ -148,7 +148,7 @@ class DownloadLedger(Protocol):
         ...
 
     async def renewed(self, job_id: int, report: TaskReport, now: datetime) -> None:
-        """A new query offers the outputs at new URLs."""
+        """A new query offers the outputs at new URLs; the caller keeps its claim on the job."""
         ...
 
     async def expired(self, job_id: int, cause: str, now: datetime) -> None:

@@ -102,7 +102,8 @@ class BatchSpec:
     """The jobs of one manifest (or of several that name one batch), as wanted.
 
     `attempts` is `retry.attempts`: the tries in all that a failure documented as retryable may use.
-    `manifest` is the path as given, `digest` the SHA-256 of the bytes that were read.
+    `manifest` is the path as given, `digest` the SHA-256 of the bytes that were read, `commit` the git commit that they
+    belong to (empty outside a repository) and `dirty` whether the file differed from it.
     """
 
     name: str
@@ -111,6 +112,8 @@ class BatchSpec:
     attempts: int = 1
     manifest: str = ""
     digest: str = ""
+    commit: str = ""
+    dirty: bool = False
 
 
 def address(key: str, axes: Mapping[str, Scalar], take: int, takes: int, *, bare: bool = False) -> str:

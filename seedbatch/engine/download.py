@@ -27,6 +27,7 @@ from seedbatch.ports import DownloadLedger, Provider, Store
 
 # What cannot be had now is looked at once a minute while there is other work, and does not keep a run from ending.
 _REFUSALS: Final = 2
+_RENEWALS: Final = 3
 _PUT_OFF: Final = timedelta(minutes=1)
 _LOCAL_FAILURES_IN_A_ROW: Final = 3
 
@@ -56,7 +57,10 @@ class Downloader:
     async def _deliver(self, delivery: Delivery) -> None:
         try:
             for output in delivery.outputs:
-                if not await self._bring(delivery, output):
+                result = await self._fetch(delivery, output)
+                if isinstance(result, Gone | FetchRefused):
+                    result = await self._fetch_renewed(delivery, output, result)
+                if not await self._record(delivery, output, result):
                     return
         except StaleCaller:
             return  # another process, or a person, was faster
@@ -65,13 +69,28 @@ class Downloader:
             await self._ledger.fetch_later(delivery.job_id, "interrupted", now, now)
             raise
 
-    async def _bring(self, delivery: Delivery, output: Output) -> bool:
+    async def _fetch(self, delivery: Delivery, output: Output) -> FetchResult:
         name = delivery.output if output.position == 1 else f"{delivery.output}-{output.position}"
         await self._make_way(delivery, name)
         part = f"{delivery.attempt_id}-{output.position}"
         sidecar = {**delivery.sidecar, "position": output.position}
-        result = await self._store.fetch(Download(output.url, name, delivery.kind, part, sidecar))
-        return await self._record(delivery, output, result)
+        return await self._store.fetch(Download(output.url, name, delivery.kind, part, sidecar))
+
+    async def _fetch_renewed(self, delivery: Delivery, output: Output, result: Gone | FetchRefused) -> FetchResult:
+        """Ask for fresh links and try those; whether the provider gives any is not documented (contract, 4.4)."""
+        if delivery.renewals >= _RENEWALS:
+            return result
+        match await self._provider.query(delivery.task_id):
+            case TaskReport(urls=urls) as report if len(urls) >= output.position:
+                fresh = urls[output.position - 1]
+                if fresh == output.url:
+                    return result
+                await self._ledger.renewed(delivery.job_id, report, self._crew.now())
+                return await self._fetch(delivery, Output(output.position, fresh))
+            case TaskReport() | NotFound():
+                return result
+            case Unanswered() | QueryRefused():
+                return FetchLater(result.cause)
 
     async def _make_way(self, delivery: Delivery, name: str) -> None:
         occupant = await self._ledger.occupant(delivery.job_id, name)
@@ -88,7 +107,7 @@ class Downloader:
                 await self._stored(delivery, output, result)
                 return True
             case Gone():
-                await self._renew(delivery, result.cause)
+                await self._expire(delivery, result.cause)
             case FetchLater():
                 await self._later(delivery, result.cause, result.retry_after)
             case FetchRefused():
@@ -112,20 +131,7 @@ class Downloader:
         )
         if last:
             self.left.discard(delivery.job_id)
-            self._crew.report(Kind.COMPLETED, delivery.name, task_id=delivery.task_id)
-
-    async def _renew(self, delivery: Delivery, cause: str) -> None:
-        """Ask once for fresh links; whether the provider gives any is not documented."""
-        if delivery.renewals:
-            await self._expire(delivery, cause)
-            return
-        match await self._provider.query(delivery.task_id):
-            case TaskReport(urls=urls) as report if urls:
-                await self._ledger.renewed(delivery.job_id, report, self._crew.now())
-            case TaskReport() | NotFound():
-                await self._expire(delivery, cause)
-            case Unanswered() | QueryRefused():
-                await self._later(delivery, cause, None)
+            self._crew.report(Kind.COMPLETED, delivery.name, task_id=delivery.task_id, path=file.path)
 
     async def _expire(self, delivery: Delivery, cause: str) -> None:
         await self._ledger.expired(delivery.job_id, cause, self._crew.now())

@@ -41,10 +41,11 @@ def known_jobs(connection: sqlite3.Connection, batch_id: int) -> Iterator[Known]
 
 def _batch_row(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> int:
     ((batch_id,),) = connection.execute(
-        "INSERT INTO batches (name, manifest, digest, tries, declared_at) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (name) DO UPDATE SET manifest = excluded.manifest, digest = excluded.digest,"
+        'INSERT INTO batches (name, manifest, digest, "commit", dirty, tries, declared_at)'
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET manifest = excluded.manifest,"
+        ' digest = excluded.digest, "commit" = excluded."commit", dirty = excluded.dirty,'
         " tries = excluded.tries, declared_at = excluded.declared_at RETURNING id",
-        (batch.name, batch.manifest, batch.digest, batch.attempts, stamp(now)),
+        (batch.name, batch.manifest, batch.digest, batch.commit, batch.dirty, batch.attempts, stamp(now)),
     ).fetchall()
     return int(batch_id)
 

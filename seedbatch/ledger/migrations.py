@@ -24,6 +24,8 @@ CREATE TABLE batches (
   name        TEXT NOT NULL UNIQUE,
   manifest    TEXT NOT NULL,
   digest      TEXT NOT NULL,
+  "commit"    TEXT NOT NULL,
+  dirty       INTEGER NOT NULL CHECK (dirty IN (0, 1)),
   tries       INTEGER NOT NULL CHECK (tries >= 1),
   declared_at TEXT NOT NULL
 ) STRICT;

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from seedbatch import __version__
 from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
 from seedbatch.domain.errors import LedgerError, StaleCaller
 from seedbatch.domain.jobs import BatchSpec, Limits, Request
@@ -332,7 +333,7 @@ class SqliteLedger:
             rows = cursor.execute(
                 "SELECT j.id AS job_id, a.id AS attempt_id, b.name AS batch, j.address, a.task_id, a.kind, j.output,"
                 " j.revision, j.expires_at, j.misses, a.renewals, j.take, j.model, j.input, j.fingerprint, b.manifest,"
-                " b.digest, j.file, j.line, a.accepted_at, a.ended_at"
+                ' b.digest, b."commit", b.dirty, j.file, j.line, a.accepted_at, a.ended_at'
                 " FROM jobs j JOIN batches b ON b.id = j.batch_id"
                 " JOIN attempts a ON a.job_id = j.id AND a.outcome = 'succeeded'"
                 " WHERE j.state = 'succeeded' AND j.downloader IS NULL AND (j.not_before IS NULL OR j.not_before <= ?)"
@@ -392,7 +393,7 @@ class SqliteLedger:
         await self._run(verb)
 
     async def renewed(self, job_id: int, report: TaskReport, now: datetime) -> None:
-        """A new query offers the outputs at new URLs."""
+        """A new query offers the outputs at new URLs; the caller keeps its claim on the job."""
 
         def verb(connection: sqlite3.Connection) -> None:
             attempt_id = self._downloading(connection, job_id)
@@ -402,10 +403,6 @@ class SqliteLedger:
                 [(attempt_id, position, url) for position, url in enumerate(report.urls, start=1)],
             )
             connection.execute("UPDATE attempts SET renewals = renewals + 1 WHERE id = ?", (attempt_id,))
-            connection.execute(
-                "UPDATE jobs SET downloader = NULL, not_before = NULL, updated_at = ? WHERE id = ?",
-                (stamp(now), job_id),
-            )
             note(connection, now, "renewed", job_id, attempt_id=attempt_id, data=_times(report))
 
         await self._run(verb)
@@ -588,9 +585,12 @@ def _delivery(row: sqlite3.Row, outputs: tuple[Output, ...]) -> Delivery:
         "manifest": {
             "path": row["manifest"],
             "digest": row["digest"],
+            "commit": row["commit"] or None,
+            "dirty": bool(row["dirty"]) if row["commit"] else None,
             "file": row["file"],
             "line": row["line"],
         },
+        "seedbatch": __version__,
     }
     return Delivery(
         job_id=row["job_id"],

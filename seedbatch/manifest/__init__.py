@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from seedbatch.manifest.loading import Loaded, load
+from seedbatch.manifest.provenance import commit_of
 from seedbatch.manifest.starter import starter
 from seedbatch.models import catalogue, manifest_schema
 
-__all__ = ["Loaded", "canonical_schema", "load", "starter"]
+__all__ = ["Loaded", "canonical_schema", "commit_of", "load", "starter"]
 
 
 def canonical_schema(model: str | None) -> Mapping[str, Any]:

@@ -26,26 +26,28 @@ BillKind = Literal["charge", "refund", "surcharge"]
 T = TypeVar("T")
 
 _GROUP: Final = 500
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS tasks (
-  task_id TEXT PRIMARY KEY, model TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('image', 'video')),
-  input TEXT NOT NULL, user_id TEXT, callback_url TEXT, outcome TEXT NOT NULL, outputs INTEGER NOT NULL,
-  units INTEGER NOT NULL CHECK (units >= 0), created INTEGER NOT NULL, ends INTEGER NOT NULL,
-  visible_from INTEGER NOT NULL, refund_due INTEGER NOT NULL CHECK (refund_due IN (0, 1))
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS tasks_refund_due ON tasks (ends, task_id) WHERE refund_due = 1;
-CREATE TABLE IF NOT EXISTS bill (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, task_id TEXT NOT NULL, model TEXT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('charge', 'refund', 'surcharge')), units INTEGER NOT NULL, user_id TEXT,
-  UNIQUE (task_id, kind), CHECK ((kind = 'refund' AND units <= 0) OR (kind <> 'refund' AND units >= 0))
-) STRICT;
-CREATE TRIGGER IF NOT EXISTS bill_keeps BEFORE UPDATE ON bill BEGIN SELECT raise(ABORT, 'the bill is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS bill_stays BEFORE DELETE ON bill BEGIN SELECT raise(ABORT, 'the bill is append-only'); END;
-CREATE TABLE IF NOT EXISTS violations (day TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS failed_once (prompt TEXT PRIMARY KEY) STRICT;
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-INSERT OR IGNORE INTO facts VALUES ('spent', 0);
-"""
+_VERSION: Final = 1
+_SCHEMA: Final = (
+    """CREATE TABLE tasks (
+      task_id TEXT PRIMARY KEY, model TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('image', 'video')),
+      input TEXT NOT NULL, user_id TEXT, callback_url TEXT, outcome TEXT NOT NULL, outputs INTEGER NOT NULL,
+      units INTEGER NOT NULL CHECK (units >= 0), created INTEGER NOT NULL, ends INTEGER NOT NULL,
+      visible_from INTEGER NOT NULL, refund_due INTEGER NOT NULL CHECK (refund_due IN (0, 1))
+    ) STRICT""",
+    "CREATE INDEX tasks_refund_due ON tasks (ends, task_id) WHERE refund_due = 1",
+    """CREATE TABLE bill (
+      seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, task_id TEXT NOT NULL, model TEXT NOT NULL,
+      kind TEXT NOT NULL CHECK (kind IN ('charge', 'refund', 'surcharge')), units INTEGER NOT NULL, user_id TEXT,
+      UNIQUE (task_id, kind), CHECK ((kind = 'refund' AND units <= 0) OR (kind <> 'refund' AND units >= 0))
+    ) STRICT""",
+    "CREATE TRIGGER bill_keeps BEFORE UPDATE ON bill BEGIN SELECT raise(ABORT, 'the bill is append-only'); END",
+    "CREATE TRIGGER bill_stays BEFORE DELETE ON bill BEGIN SELECT raise(ABORT, 'the bill is append-only'); END",
+    "CREATE TABLE violations (day TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT",
+    "CREATE TABLE failed_once (prompt TEXT PRIMARY KEY) STRICT",
+    "CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
+    "INSERT INTO facts VALUES ('spent', 0)",
+    f"PRAGMA user_version = {_VERSION}",
+)
 _TASK_COLUMNS: Final = (
     "task_id, model, kind, input, user_id, callback_url, outcome, outputs, units, created, ends, visible_from"
 )
@@ -76,18 +78,20 @@ class _Change:
 
 
 class Book:
-    """The open file. Made and closed on an event loop; its verbs return once their change is durable."""
+    """The open file. Made and closed on an event loop; its verbs return once their change is durable.
+
+    Raises:
+        OSError: the file cannot be made or opened, or is no file of a sandbox.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Made by us and not by SQLite, so that nobody else can read it for a moment; -wal and -shm inherit the mode.
+        # Made by us and not by SQLite, so that nobody else can read it for a moment.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        path.chmod(0o600)
-        with _writing(path) as connection:
-            connection.executescript(_SCHEMA)
+        writer = _writer(path)  # opened here, so that what is wrong with the file is known before anything starts
         self._reader = _connect(path)
         self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=_write, args=(path, self._queue), name="sandbox-book", daemon=True)
+        self._thread = threading.Thread(target=_write, args=(writer, self._queue), name="sandbox-book", daemon=True)
         self._thread.start()
 
     async def close(self) -> None:
@@ -145,9 +149,9 @@ def read_bill(path: Path) -> list[BillLine]:
 
 
 def read_tasks(path: Path) -> list[TaskRow]:
-    """Every accepted task, oldest first."""
+    """Every accepted task, in the order they were accepted."""
     with _reading(path) as connection:
-        query = f"SELECT {_TASK_COLUMNS} FROM tasks ORDER BY created, task_id"  # noqa: S608 -- our own column names
+        query = f"SELECT {_TASK_COLUMNS} FROM tasks ORDER BY rowid"  # noqa: S608 -- our own column names
         return [_task(row) for row in connection.execute(query)]
 
 
@@ -216,7 +220,8 @@ def _task(row: tuple[Any, ...]) -> TaskRow:
 def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     # as_uri escapes what a file name may hold and a URI may not.
     uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
-    return sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
+    # The writer's connection is made on one thread and used by one other, never by both.
+    return sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
 
 
 @contextmanager
@@ -228,25 +233,44 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[sqlite3.Connection]:
+def _writer(path: Path) -> sqlite3.Connection:
     connection = _connect(path)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        yield connection
-    finally:
+        _prepare(connection, path)
+    except BaseException as error:
         connection.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise OSError(f"{path} cannot be used as a file of the sandbox: {error}") from error
+        raise
+    return connection
 
 
-def _write(path: Path, waiting: queue.SimpleQueue[_Change | None]) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != (_VERSION if _has_tables(connection) else 0):  # before anything about the file is changed
+        raise OSError(f"{path} is no file of this version of the sandbox")
+    path.chmod(0o600)  # -wal and -shm take it over
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("BEGIN IMMEDIATE")
+    if not _has_tables(connection):
+        for statement in _SCHEMA:
+            connection.execute(statement)
+    connection.execute("COMMIT")
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone())
+
+
+def _write(connection: sqlite3.Connection, waiting: queue.SimpleQueue[_Change | None]) -> None:
     """The writer thread: take what waits, apply it in one transaction, commit, answer; until a None comes."""
-    with _writing(path) as connection:
-        more = True
-        while more:
-            group, more = _take(waiting)
-            if group:
-                _commit(connection, group)
+    more = True
+    while more:
+        group, more = _take(waiting)
+        if group:
+            _commit(connection, group)
+    connection.close()
 
 
 def _take(waiting: queue.SimpleQueue[_Change | None]) -> tuple[list[_Change], bool]:
@@ -270,7 +294,7 @@ def _commit(connection: sqlite3.Connection, group: list[_Change]) -> None:
         answers.extend(_apply(connection, change) for change in group)
         connection.execute("COMMIT")
     except Exception as error:  # noqa: BLE001 -- a full disk, say: none of the group is durable, and each is told
-        if connection.in_transaction:
+        with suppress(sqlite3.Error):  # SQLite may have rolled back by itself
             connection.execute("ROLLBACK")
         answers = [(change, None, error) for change in group]
     for loop in {change.loop for change in group}:

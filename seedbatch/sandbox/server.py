@@ -27,6 +27,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import random
 import re
 import socket
 import sqlite3
@@ -91,6 +92,7 @@ class Sandbox:
         self._path, self._speed, self._key, self._clock = path, speed, api_key, clock
         self._plan = faults or FaultPlan()
         self._faults = FaultCounter(self._plan)
+        self._ids = random.Random()  # noqa: S311 -- seeded by the system; a task id opens nothing
         self._shelf = ClipShelf(path.with_name(f"{path.name}-clips"))
         self._book: Book | None = None
         self._runner: web.AppRunner | None = None
@@ -163,10 +165,12 @@ class Sandbox:
             await self._open_book.accept(row, balance=self._plan.balance, once=once, if_again=again)
         except InsufficientBalance:
             return 402, envelope(402, "insufficient credits")
+        except sqlite3.Error:
+            return 500, envelope(500, "internal server error")
         return 200, envelope(0, "ok", {"taskId": row.task_id})
 
     def _row(self, order: Order) -> TaskRow:
-        task_id, created = str(uuid.uuid4()), self._now()
+        task_id, created = str(uuid.UUID(int=self._ids.getrandbits(128), version=4)), self._now()
         return TaskRow(
             task_id=task_id,
             model=order.model,

@@ -245,6 +245,8 @@ async def test_several_outputs_are_all_needed(ledger, clock, records):
     (again,), _ = await ledger.claim_deliveries(None, clock.after(1), 5)
     assert [output.position for output in again.outputs] == [1]
     await ledger.renewed(again.job_id, report("t1", "https://y.example/1", "https://y.example/2"), clock.after(1))
+    assert await ledger.claim_deliveries(None, clock.after(1), 5) == ([], None)  # it is still being downloaded
+    await ledger.fetch_later(again.job_id, "cut", clock.after(1), clock.now)
     (renewed,), _ = await ledger.claim_deliveries(None, clock.after(1), 5)
     assert ([output.url for output in renewed.outputs], renewed.renewals) == (["https://y.example/1"], 1)
     assert await ledger.stored(renewed.job_id, 1, file("b/river.mp4"), clock.after(1))

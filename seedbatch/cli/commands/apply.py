@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,8 @@ def command(
 
     Type it again to go on where it stopped: what was submitted once is never submitted again by itself.
     """
+    from seedbatch.manifest import commit_of
+
     settings = options.settings_of(
         ledger=ledger,
         sandbox=sandbox,
@@ -69,19 +72,21 @@ def command(
     batches = load_manifests(
         paths, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix, quiet=quiet
     )
+    commit, dirty = commit_of(paths)
+    batches = tuple(replace(batch, commit=commit, dirty=dirty) for batch in batches)
     return _apply(settings, batches, _Manner(yes, no_wait, no_download, as_json, quiet, verbose))
 
 
+@dataclass(frozen=True, slots=True)
 class _Manner:
     """How to go about it."""
 
-    def __init__(self, yes: bool, no_wait: bool, no_download: bool, as_json: bool, quiet: bool, verbose: bool) -> None:
-        self.yes = yes
-        self.no_wait = no_wait
-        self.no_download = no_download
-        self.as_json = as_json
-        self.quiet = quiet
-        self.verbose = verbose
+    yes: bool
+    no_wait: bool
+    no_download: bool
+    as_json: bool
+    quiet: bool
+    verbose: bool
 
 
 def _apply(settings: Settings, batches: tuple[BatchSpec, ...], manner: _Manner) -> int:

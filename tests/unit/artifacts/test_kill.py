@@ -139,6 +139,20 @@ async def test_a_temporary_file_that_somebody_still_writes_is_left_alone(host: H
     assert host.asked == []
 
 
+async def test_what_lies_in_a_folder_is_only_judged_by_whoever_holds_its_lock(host: Host, root: Path):
+    """H24: else the file of one task could come to lie beside the sidecar of another."""
+    host.answers["/clip.mp4"] = plain(CLIP)
+    (root / "batch").mkdir(parents=True)
+    folder = os.open(root / "batch", os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    async with ArtifactStore(root, allow_origins=frozenset({host.origin})) as store:
+        fetching = asyncio.ensure_future(store.fetch(wanted(host.url())))
+        done, _ = await asyncio.wait({fetching}, timeout=0.3)
+        assert (done, host.asked, tree(root)) == (set(), [], set())
+        os.close(folder)
+        assert isinstance(await fetching, StoredFile)
+
+
 async def test_processes_that_fetch_the_same_task_agree(host: Host, root: Path):
     """H27: one gives the name, the others find it; with one temporary name or with several."""
     host.answers["/clip.mp4"] = plain(CLIP)
