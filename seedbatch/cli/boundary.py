@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import NoReturn
@@ -31,6 +32,10 @@ def _code(arguments: list[str] | None) -> int:
         return int(Exit.USAGE)
     except BrokenPipeError:
         return _unread()
+    except SystemExit as exiting:
+        # click makes this of a broken pipe
+        cause = exiting.__context__
+        return _unread() if isinstance(cause, OSError) and cause.errno == errno.EPIPE else int(exiting.code or 0)
     except SeedbatchError as error:
         return _tell(error)
     except BaseExceptionGroup as group:
@@ -75,7 +80,7 @@ def _interrupted() -> int:
 
 def _unread() -> int:
     """Whoever read the output has seen enough; what is still buffered goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return int(Exit.OK)
 
 

@@ -71,7 +71,10 @@ class Downloader:
 
     async def _fetch(self, delivery: Delivery, output: Output) -> FetchResult:
         name = delivery.output if output.position == 1 else f"{delivery.output}-{output.position}"
-        await self._make_way(delivery, name)
+        try:
+            await self._make_way(delivery, name)
+        except OSError as error:
+            return CannotStore(f"the file of an earlier revision cannot be moved aside: {error}")
         part = f"{delivery.attempt_id}-{output.position}"
         sidecar = {**delivery.sidecar, "position": output.position}
         return await self._store.fetch(Download(output.url, name, delivery.kind, part, sidecar))
@@ -97,7 +100,10 @@ class Downloader:
         if occupant is None:
             return
         # Both names stand until the old one is gone, and the ledger hears of it last: a crash in between repeats it.
-        path = await self._store.give_way(occupant.path, occupant.revision)
+        try:
+            path = await self._store.give_way(occupant.path, occupant.revision)
+        except FileNotFoundError:
+            return  # somebody removed it: the name is free
         await self._store.release(occupant.path)
         await self._ledger.moved(occupant.artifact_id, path, self._crew.now())
 

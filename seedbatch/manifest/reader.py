@@ -265,9 +265,9 @@ def _events(text: str) -> Iterator[Any]:
         yield from yaml.parse(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        words = (error.problem or "this is no YAML").replace("found character '\\t'", "found a tab")
-        hint = "indent with spaces" if "'\\t'" in (error.problem or "") or "\t" in _at(text, mark) else ""
-        raise _Wrong(mark, "syntax", _friendly(words, error.context), hint) from None
+        if "\t" in _before(text, mark):
+            raise _Wrong(mark, "tab", "a tab stands where YAML wants spaces", "indent with spaces") from None
+        raise _Wrong(mark, "syntax", _friendly(error.problem or "this is no YAML", error.context)) from None
     except yaml.reader.ReaderError as error:
         raise _Wrong(
             None, "character", f"it holds a character that YAML does not allow: #x{error.character:04x}"
@@ -276,9 +276,9 @@ def _events(text: str) -> Iterator[Any]:
         raise _Wrong(None, "syntax", str(error)[:300]) from None
 
 
-def _at(text: str, mark: Any) -> str:
-    line = source_line(text, mark.line + 1) if mark else ""
-    return line[: mark.column + 1] if mark else ""
+def _before(text: str, mark: Any) -> str:
+    """The line of a mark, up to and with its column."""
+    return source_line(text, mark.line + 1)[: mark.column + 1] if mark else ""
 
 
 def _friendly(problem: str, context: str | None) -> str:

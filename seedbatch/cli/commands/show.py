@@ -41,7 +41,7 @@ def _check(key: str, jobs: list[RecordedJob], addresses: list[str]) -> None:
     from difflib import get_close_matches
 
     if not jobs:
-        near = get_close_matches(key.rpartition("/")[2], addresses, n=1)
+        near = get_close_matches(key.rpartition("/")[2], addresses, n=1, cutoff=0.5)
         raise UsageError(
             f"there is no job {key!r} in this ledger",
             hint=f"did you mean {near[0]!r}?" if near else "seedbatch list tells what there is",

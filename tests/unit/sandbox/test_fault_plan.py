@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from seedbatch.sandbox import FaultPlan
-from seedbatch.sandbox.faults import Fault, FaultCounter
+from seedbatch.sandbox import FaultPlan, faults
+from seedbatch.sandbox.faults import FAULTS, Fault, FaultCounter
 
 
 def read(tmp_path: Path, text: str) -> FaultPlan:
@@ -83,3 +84,13 @@ def test_a_bad_plan_is_refused_by_the_name_of_its_key(tmp_path: Path, text: str,
 def test_a_missing_plan_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         FaultPlan.from_yaml(tmp_path / "absent.yaml")
+
+
+def test_every_fault_is_documented_where_it_may_be_used() -> None:
+    told: dict[str, set[str]] = {on: set() for on in FAULTS}
+    for line in (faults.__doc__ or "").splitlines():
+        if line.startswith("| `"):
+            names, places = line.split("|")[1:3]
+            for on in places.split(","):
+                told[on.strip()] |= {name.partition(":")[0] for name in re.findall(r"`([^`]+)`", names)}
+    assert told == {on: set(known) for on, known in FAULTS.items()}
