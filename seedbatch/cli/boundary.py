@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from typing import NoReturn
@@ -20,6 +19,7 @@ def run(arguments: list[str] | None = None) -> NoReturn:
 def _code(arguments: list[str] | None) -> int:
     from seedbatch.cli.app import app
 
+    stdout = sys.stdout
     try:
         result = app.main(args=arguments, prog_name="seedbatch", standalone_mode=False)
         sys.stdout.flush()
@@ -33,9 +33,8 @@ def _code(arguments: list[str] | None) -> int:
     except BrokenPipeError:
         return _unread()
     except SystemExit as exiting:
-        # click makes this of a broken pipe
-        cause = exiting.__context__
-        return _unread() if isinstance(cause, OSError) and cause.errno == errno.EPIPE else int(exiting.code or 0)
+        # click meets a broken pipe by exchanging stdout and exiting
+        return int(exiting.code or 0) if sys.stdout is stdout else _unread()
     except SeedbatchError as error:
         return _tell(error)
     except BaseExceptionGroup as group:
