@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from seedbatch.cli.display import Display, JsonLines, counts_text, open_display
 from seedbatch.cli.signals import interrupting
-from seedbatch.cli.words import clean, say
+from seedbatch.cli.words import clean, say, short_path
 from seedbatch.domain.jobs import BatchSpec
 from seedbatch.domain.secret import Secret
 from seedbatch.domain.states import JobState
@@ -103,7 +103,7 @@ def closing_words(outcome: Outcome, settings: Settings, again: str) -> None:
     if not outcome.settled:
         say(f"\nNot finished.\n  → go on with: {again}")
     if counts[JobState.COMPLETED]:
-        say(f"\nClips are in {settings.output_dir}")
+        say(f"\nClips are in {short_path(str(settings.output_dir))}")
 
 
 def _place(settings: Settings) -> str:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from seedbatch.cli.words import clean
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 Row = Sequence[str]
+
+_GAP: Final = 3  # between two columns
+_LEAST: Final = 24  # of the column that gives way
 
 # How a state looks; words carry the meaning, colour only repeats it.
 STYLES = {
@@ -28,28 +35,53 @@ STYLES = {
 }
 
 
-def print_table(headers: Row, rows: Iterable[Row], *, right: Sequence[int] = (), wide: int | None = None) -> None:
-    """One line a row. `right` are the columns of numbers, `wide` the one that gives way in a narrow window."""
+def print_table(
+    headers: Row, rows: Iterable[Row], *, right: Sequence[int] = (), wide: int, spare: Sequence[int] = ()
+) -> None:
+    """One line a row. `right` are the columns of numbers, `wide` is the one that gives way in a narrow window.
+
+    `spare` are columns that a window leaves out, in that order, when it is too narrow for all of them.
+    """
     if not sys.stdout.isatty():
         for row in (headers, *rows):
             print("\t".join(clean(cell) for cell in row))  # noqa: T201
         return
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
+
+    console = Console(highlight=False)
+    cells = [tuple(map(clean, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    shown = _columns(widths, wide, spare, console.width)
+    console.print(_table(headers, cells, widths, shown, right=right, wide=wide))
+
+
+def _columns(widths: Sequence[int], wide: int, spare: Sequence[int], room: int) -> list[int]:
+    """The columns that fit, when `wide` keeps a readable rest."""
+    shown = list(range(len(widths)))
+    for column in spare:
+        if sum(widths[one] for one in shown if one != wide) + _GAP * len(shown) + _LEAST <= room:
+            break
+        shown.remove(column)
+    return shown
+
+
+def _table(
+    headers: Row, cells: Sequence[Row], widths: Sequence[int], shown: Sequence[int], *, right: Sequence[int], wide: int
+) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for index, header in enumerate(headers):
-        gives_way = index == wide
+    for column in shown:
         table.add_column(
-            header,
-            justify="right" if index in right else "left",
+            headers[column],
+            justify="right" if column in right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            ratio=1 if gives_way else None,
-            min_width=min(len(header), 8) if gives_way else None,
+            min_width=8 if column == wide else widths[column],
+            max_width=None if column == wide else widths[column],
         )
-    for row in rows:
-        table.add_row(*(Text(clean(cell), style=STYLES.get(cell, "")) for cell in row))
-    Console(highlight=False).print(table)
+    for row in cells:
+        table.add_row(*(Text(row[column], style=STYLES.get(row[column], "")) for column in shown))
+    return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -67,3 +68,9 @@ def moment_text(moment: datetime) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
     """`1 job`, `1,200 jobs`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def short_path(path: str) -> str:
+    """A path as seen from here, if it lies below."""
+    here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118 - text in, text out
+    return path.removeprefix(here)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seedbatch.cli import options
+from seedbatch.cli.words import short_path
 from seedbatch.domain.records import RecordedJob, Standing
 from seedbatch.domain.states import JobState
 
@@ -45,7 +46,7 @@ def command(
                 click.echo(json.dumps(job_json(job), ensure_ascii=False))
             return
         headers = ("BATCH", "KEY", "REV", "STATE", "MODEL", "FILE OR REASON")
-        print_table(headers, map(_row, jobs), right=(2,), wide=5)
+        print_table(headers, map(_row, jobs), right=(2,), wide=5, spare=(4, 2, 0))
     finally:
         records.close()
 
@@ -61,7 +62,7 @@ def _chosen(
 
 
 def _row(job: RecordedJob) -> tuple[str, ...]:
-    last = job.artifacts[0].path if job.artifacts else job.reason
+    last = short_path(job.artifacts[0].path) if job.artifacts else job.reason
     return job.batch, job.address, str(job.revision), str(job.state), job.request.model, last
 
 
