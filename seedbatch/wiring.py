@@ -47,8 +47,11 @@ def open_records(settings: Settings) -> Records | None:
     """
     from seedbatch.ledger.reader import SqliteRecords
 
-    if not settings.ledger.exists():
-        return None
+    try:
+        if not settings.ledger.exists():
+            return None
+    except OSError as error:
+        raise LedgerError(f"the ledger {settings.ledger} cannot be opened: {error.strerror or error}") from error
     records = SqliteRecords(settings.ledger)
     if (kind := records.kind()) != _kind(settings):
         records.close()

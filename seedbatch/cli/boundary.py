@@ -45,12 +45,13 @@ def _code(arguments: list[str] | None) -> int:
 
 
 def _of_group(group: BaseExceptionGroup[BaseException]) -> int:
-    """What several roles met at once is told by the first that has words."""
-    leaves = list(_leaves(group))
-    for leaf in leaves:
-        if isinstance(leaf, SeedbatchError):
-            return _tell(leaf)
-    return _bug(leaves[0])
+    """What several roles met at once: each says its own words, the first gives the code."""
+    leaves = _leaves(group)
+    known = {leaf.message: leaf for leaf in leaves if isinstance(leaf, SeedbatchError)}
+    if not known:
+        return _bug(leaves[0])
+    codes = [_tell(error) for error in known.values()]
+    return codes[0]
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
-from seedbatch.cli.display import Display, JsonLines, counts_text, open_display
+from seedbatch.cli.display import JsonLines, counts_text, open_display
 from seedbatch.cli.signals import interrupting
 from seedbatch.cli.words import clean, say, short_path
 from seedbatch.domain.jobs import BatchSpec
@@ -34,28 +37,39 @@ async def carry_out(
     Raises:
         LedgerError: the ledger cannot be used.
     """
-    async with open_plant(settings, key) as plant:
-        for batch in batches:
-            await plant.ledger.declare(batch, plant.clock.now())
+    # Before there is a run, an interrupt ends this task; while everything is closed, which takes no time, it is over.
+    interrupts: list[Callable[[], object]] = [_current_task().cancel]
+    with interrupting(lambda: interrupts[-1]()):  # noqa: PLW0108 - the latest when the signal comes
+        try:
+            async with open_plant(settings, key) as plant:
+                for batch in batches:
+                    await plant.ledger.declare(batch, plant.clock.now())
+                count = partial(_count, plant, errand)
+                display = open_display(count, as_json=as_json, quiet=quiet, verbose=verbose)
+                errand = replace(errand, cadence=cadence(settings))
+                run = Run(plant.ledger, plant.provider, plant.store, plant.clock, errand, display.tell)
+                interrupts.append(run.interrupt)
+                async with display:
+                    outcome = await run.go()
+                interrupts.append(lambda: None)
+                if isinstance(display, JsonLines):
+                    display.write(summary_json(outcome, plant))
+                return outcome
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
 
-        async def count() -> Counter[JobState]:
-            counts: Counter[JobState] = Counter()
-            for tally in await plant.ledger.tally(errand.scope):
-                counts.update(tally.counts)
-            return counts
 
-        display = open_display(count, as_json=as_json, quiet=quiet, verbose=verbose)
-        outcome = await _watched(plant, replace(errand, cadence=cadence(settings)), display)
-        if isinstance(display, JsonLines):
-            display.write(summary_json(outcome, plant))
-        return outcome
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
-async def _watched(plant: Plant, errand: Errand, display: Display) -> Outcome:
-    run = Run(plant.ledger, plant.provider, plant.store, plant.clock, errand, display.tell)
-    with interrupting(run.interrupt):
-        async with display:
-            return await run.go()
+async def _count(plant: Plant, errand: Errand) -> Counter[JobState]:
+    counts: Counter[JobState] = Counter()
+    for tally in await plant.ledger.tally(errand.scope):
+        counts.update(tally.counts)
+    return counts
 
 
 def cadence(settings: Settings) -> Cadence:

@@ -17,7 +17,7 @@ _SIGNALS = tuple(
 
 
 @contextmanager
-def interrupting(interrupt: Callable[[], None]) -> Iterator[None]:
+def interrupting(interrupt: Callable[[], object]) -> Iterator[None]:
     """Call `interrupt` on the first signal and on the second; the third ends the process where it stands.
 
     Without handlers of our own, the second Ctrl-C would raise at any bytecode, so also between a taskId and its

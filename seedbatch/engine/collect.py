@@ -37,7 +37,8 @@ class Collector:
         """Begin what is due; returns when to look again."""
         if self._crew.halted or self.hands.free <= 0:
             return None
-        tasks, due = await self._ledger.claim_queries(self._crew.scope, now, self.hands.free, _LEASE)
+        # Whatever the run's scope: a task of another batch that nobody asks about would keep its place in flight.
+        tasks, due = await self._ledger.claim_queries(None, now, self.hands.free, _LEASE)
         for task in tasks:
             self.hands.begin(self._ask(task))
         return due

@@ -143,6 +143,15 @@ def test_submit_now_collect_later(project):
     assert project.submitted() == 2
 
 
+def test_another_batchs_tasks_do_not_hold_the_places_for_ever(project):
+    first = project.manifest("one", "two", batch="first")
+    second = project.manifest("three", "four", batch="second")
+    project.run("apply", first, "--sandbox", "--yes", "--no-wait", "--in-flight=2", "--sandbox-speed=50", code=6)
+    project.apply(second, "--in-flight=2")
+    states = {(job["batch"], job["state"]) for job in project.jobs()}
+    assert states == {("first", "succeeded"), ("second", "completed")}
+
+
 def test_two_at_once_submit_each_job_once(project):
     manifest = project.manifest(*(f"clip {number}" for number in range(30)))
     both = [project.start("apply", manifest, "--sandbox", "--yes", "--sandbox-speed=20") for _ in range(2)]

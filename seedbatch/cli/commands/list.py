@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,9 @@ def _chosen(
 
 
 def _row(job: RecordedJob) -> tuple[str, ...]:
-    last = short_path(job.artifacts[0].path) if job.artifacts else job.reason
+    last = job.artifacts[0].path if job.artifacts else job.reason
+    if sys.stdout.isatty():
+        last = short_path(last)
     return job.batch, job.address, str(job.revision), str(job.state), job.request.model, last
 
 
