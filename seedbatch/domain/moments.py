@@ -11,7 +11,7 @@ _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz
 
 def stamp(moment: datetime) -> str:
     """`moment` (aware) as text such as `2026-11-23T18:07:00.000000Z`."""
-    return moment.astimezone(UTC).strftime(_FORMAT)
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def moment(text: str) -> datetime:

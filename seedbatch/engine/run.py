@@ -149,7 +149,9 @@ class Run:
             await self._rescue(now)
             dues = await asyncio.gather(*(role.look(now) for role in self._roles))
             self._submitter.over |= self._collector.out_of_credits
-            if self._idle and await self._done(dues, now):
+            # Something that ended while the roles looked may have made what they saw untrue: look again.
+            unchanged = not self._crew.wake.is_set()
+            if unchanged and self._idle and await self._done(dues, now):
                 return
             await self._pause([due for due in dues if due is not None], now)
 

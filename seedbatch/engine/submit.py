@@ -63,13 +63,11 @@ class Submitter:
 
     async def look(self, now: datetime) -> datetime | None:
         """Begin what may begin; returns when to look again, None if only another change can tell."""
-        if self.over or self._crew.halted:
+        if self.over or self._crew.halted or self.hands.free <= 0:
             return None
         if self._not_before is not None and self._not_before > now:
             return self._not_before
-        submissions, due = await self._ledger.claim_submissions(
-            self._crew.scope, self._limits, now, max(0, self.hands.free)
-        )
+        submissions, due = await self._ledger.claim_submissions(self._crew.scope, self._limits, now, self.hands.free)
         for submission in submissions:
             self.hands.begin(self._carry(submission))
         return now if submissions and self.hands.free > 0 else due

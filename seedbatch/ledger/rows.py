@@ -12,10 +12,12 @@ from seedbatch.domain.errors import StaleCaller
 from seedbatch.domain.moments import stamp
 from seedbatch.domain.states import JobState, sources
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # made once: a third of its cost
+
 
 def to_json(value: object) -> str:
     """Compact JSON that reads well in a database browser."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODE(value)
 
 
 def note(

@@ -129,33 +129,42 @@ class SqliteLedger:
                 if free_at > now:
                     return [], free_at
                 room = 1
-            rows = connection.execute(
-                "SELECT j.id, b.name, j.address, j.model, j.input FROM jobs j JOIN batches b ON b.id = j.batch_id"
-                " WHERE j.state = 'pending' AND j.standing = 'current' AND (j.not_before IS NULL OR j.not_before <= ?)"
-                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))"
-                " ORDER BY j.batch_id, j.position LIMIT ?",
-                (stamp(now), *_scope(scope), room),
-            ).fetchall()
-            claimed = [self._claim(connection, row, now) for row in rows]
+            rows = _pending(connection, scope, now, room)
+            claimed = self._claim(connection, rows, now)
             return claimed, None if claimed else _next_pending(connection, scope)
 
         return await self._run(verb)
 
-    def _claim(self, connection: sqlite3.Connection, row: tuple[Any, ...], now: datetime) -> Submission:
-        job_id, batch, address, model, request = row
-        ((number, tries),) = connection.execute(
-            "SELECT count(*), count(*) FILTER (WHERE outcome NOT IN ('not_sent', 'throttled', 'turned_away'))"
-            " FROM attempts WHERE job_id = ?",
-            (job_id,),
+    def _claim(self, connection: sqlite3.Connection, rows: list[tuple[Any, ...]], now: datetime) -> list[Submission]:
+        ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM attempts")
+        claimed = [
+            Submission(
+                job_id=job_id,
+                attempt_id=attempt_id,
+                name=JobName(batch, address),
+                request=Request(model, json.loads(request)),
+                tries=tries + 1,
+                reference=f"seedbatch-{self.id}-{job_id}-{number + 1}",
+            )
+            for attempt_id, (job_id, batch, address, model, request, number, tries) in enumerate(rows, start=last + 1)
+        ]
+        connection.executemany(
+            "INSERT INTO attempts (id, job_id, number, owner, reference, intended_at) VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (one.attempt_id, one.job_id, row[5] + 1, self._owner.id, one.reference, stamp(now))
+                for one, row in zip(claimed, rows, strict=True)
+            ],
         )
-        reference = f"seedbatch-{self.id}-{job_id}-{number + 1}"
-        ((attempt_id,),) = connection.execute(
-            "INSERT INTO attempts (job_id, number, owner, reference, intended_at) VALUES (?, ?, ?, ?, ?) RETURNING id",
-            (job_id, number + 1, self._owner.id, reference, stamp(now)),
-        ).fetchall()
-        move(connection, job_id, JobState.SUBMITTING, now, "intended", attempt_id=attempt_id)
-        name = JobName(batch, address)
-        return Submission(job_id, attempt_id, name, Request(model, json.loads(request)), tries + 1, reference)
+        connection.executemany(
+            "UPDATE jobs SET state = 'submitting', reason = '', updated_at = ? WHERE id = ?",
+            [(stamp(now), one.job_id) for one in claimed],
+        )
+        connection.executemany(
+            "INSERT INTO events (at, type, job_id, attempt_id, from_state, to_state, data)"
+            " VALUES (?, 'intended', ?, ?, 'pending', 'submitting', '{}')",
+            [(stamp(now), one.job_id, one.attempt_id) for one in claimed],
+        )
+        return claimed
 
     async def accepted(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> JobState:
         """The provider named the task: running. Also for an attempt that fell in doubt meanwhile.
@@ -165,13 +174,14 @@ class SqliteLedger:
 
         def verb(connection: sqlite3.Connection) -> JobState:
             job_id = _open_attempt(connection, attempt_id, "task_id IS NULL")
-            if connection.execute("SELECT 1 FROM attempts WHERE task_id = ?", (task_id,)).fetchone():
+            try:
+                connection.execute(
+                    "UPDATE attempts SET task_id = ?, accepted_at = ?, query_at = ? WHERE id = ?",
+                    (task_id, stamp(now), stamp(query_at), attempt_id),
+                )
+            except sqlite3.IntegrityError:  # task ids are unique
                 _doubt(connection, job_id, attempt_id, _TWICE, data={"task_id": task_id}, now=now)
                 return JobState.IN_DOUBT
-            connection.execute(
-                "UPDATE attempts SET task_id = ?, accepted_at = ?, query_at = ? WHERE id = ?",
-                (task_id, stamp(now), stamp(query_at), attempt_id),
-            )
             move(
                 connection, job_id, JobState.RUNNING, now, "accepted", attempt_id=attempt_id, data={"task_id": task_id}
             )
@@ -463,15 +473,37 @@ def _scope(scope: Scope) -> tuple[str | None, str | None]:
 
 
 def _room(connection: sqlite3.Connection, limits: Limits, most: int) -> int:
-    ((submitting, running),) = connection.execute(
-        "SELECT (SELECT count(*) FROM jobs WHERE state = 'submitting'),"
-        " (SELECT count(*) FROM jobs WHERE state = 'running')"
-    )
+    if limits.submitting is None and limits.in_flight is None:
+        return most
+    ((submitting,),) = connection.execute("SELECT count(*) FROM jobs WHERE state = 'submitting'")
     if limits.submitting is not None:
         most = min(most, limits.submitting - submitting)
     if limits.in_flight is not None:
+        ((running,),) = connection.execute("SELECT count(*) FROM jobs WHERE state = 'running'")
         most = min(most, limits.in_flight - submitting - running)
     return most
+
+
+def _pending(connection: sqlite3.Connection, scope: Scope, now: datetime, room: int) -> list[tuple[Any, ...]]:
+    """The next jobs to submit, batch by batch in the manifest's order, each read off the index."""
+    rows: list[tuple[Any, ...]] = []
+    for (batch_id,) in connection.execute(
+        "SELECT id FROM batches WHERE (? IS NULL OR name IN (SELECT value FROM json_each(?))) ORDER BY id",
+        _scope(scope),
+    ).fetchall():
+        rows += connection.execute(
+            "SELECT j.id, b.name, j.address, j.model, j.input,"
+            " (SELECT count(*) FROM attempts WHERE job_id = j.id),"
+            " (SELECT count(*) FROM attempts WHERE job_id = j.id"
+            "  AND outcome NOT IN ('not_sent', 'throttled', 'turned_away'))"
+            " FROM batches b CROSS JOIN jobs j INDEXED BY jobs_queue"
+            " WHERE b.id = ? AND j.state = 'pending' AND j.batch_id = b.id AND j.standing = 'current'"
+            " AND (j.not_before IS NULL OR j.not_before <= ?) ORDER BY j.position LIMIT ?",
+            (batch_id, stamp(now), room - len(rows)),
+        ).fetchall()
+        if len(rows) >= room:
+            break
+    return rows
 
 
 def _pace(connection: sqlite3.Connection, gap: timedelta, now: datetime) -> datetime:

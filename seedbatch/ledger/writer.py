@@ -26,10 +26,13 @@ class _Order:
     future: asyncio.Future[Any]
     result: Any = None
     error: BaseException | None = None
+    committed: bool = False
 
 
 class Writer:
-    """Runs verbs in the order they came, each in a savepoint, many in one synced commit.
+    """Runs verbs in the order they came, many in one synced commit.
+
+    A verb may be run twice if another one in its commit was refused; only what is committed counts.
 
     The connection is opened by `connect` inside the thread and belongs to it.
     """
@@ -55,7 +58,7 @@ class Writer:
             self._thread.start()
         future: asyncio.Future[T] = loop.create_future()
         self._queue.put(_Order(verb, future))
-        return await asyncio.shield(future)
+        return await future  # cancelling the wait does not take the order back
 
     async def aclose(self) -> None:
         """Write what was asked for, then end the thread."""
@@ -78,7 +81,8 @@ class Writer:
             except (sqlite3.Error, OSError, SeedbatchError) as error:
                 reason = _translated(error)
                 for order in orders:
-                    order.error = reason
+                    if not order.committed:
+                        order.error = order.error or reason
             self._answer(orders)
         if connection is not None:
             with self._lock.held():  # closing the last connection is a checkpoint
@@ -109,19 +113,29 @@ class Writer:
 
 
 def _transact(connection: sqlite3.Connection, orders: list[_Order]) -> None:
+    """All verbs in one commit; if one of them is refused, each in a commit of its own."""
+    try:
+        _commit(connection, orders)
+    except sqlite3.OperationalError:
+        raise  # the disk or the file, not a verb
+    except Exception:  # noqa: BLE001 - it is a caller's, and goes to that caller below
+        for order in orders:
+            try:
+                _commit(connection, [order])
+            except sqlite3.OperationalError:
+                raise
+            except Exception as error:  # noqa: BLE001 - see above
+                order.error = _translated(error)
+
+
+def _commit(connection: sqlite3.Connection, orders: list[_Order]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         for order in orders:
-            connection.execute("SAVEPOINT verb")
-            try:
-                order.result = order.verb(connection)
-            except sqlite3.OperationalError:
-                raise  # the disk or the file, not this verb
-            except Exception as error:  # noqa: BLE001 - it is the caller's, and goes to the caller
-                connection.execute("ROLLBACK TO verb")
-                order.error = _translated(error)
-            connection.execute("RELEASE verb")
+            order.result = order.verb(connection)
         connection.execute("COMMIT")
+        for order in orders:
+            order.committed = True
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -150,6 +164,5 @@ def _resolve(orders: list[_Order]) -> None:
             continue
         if order.error is not None:
             order.future.set_exception(order.error)
-            order.future.exception()  # a cancelled caller never looks, and that is no news
         else:
             order.future.set_result(order.result)
