@@ -10,14 +10,13 @@ from seedbatch.domain.errors import Exit, StaleCaller
 from seedbatch.domain.states import FailureClass
 from seedbatch.domain.work import Failure, RunningTask
 from seedbatch.engine.cadence import Cadence, backoff, link_expiry
-from seedbatch.engine.crew import Crew, Hands, Stop
+from seedbatch.engine.crew import Crew, Glance, Hands, Stop
 from seedbatch.engine.happenings import Kind
 from seedbatch.engine.verdicts import Empty, Failed, StillRunning, Succeeded, judge
 from seedbatch.ports import CollectLedger, Provider
 
 # Longer than a query can take: no other process asks about the same task meanwhile.
 _LEASE: Final = 180.0
-_OTHERS: Final = timedelta(seconds=5)  # how soon work that another process left is noticed
 
 
 class Collector:
@@ -29,6 +28,7 @@ class Collector:
         self._provider = provider
         self.hands = hands
         self._cadence = cadence
+        self._glance = Glance(cadence.shortest)
         self.out_of_credits = False
         self.unanswered = 0
         self.answered = 0
@@ -37,11 +37,13 @@ class Collector:
         """Begin what is due; returns when to look again."""
         if self._crew.halted or self.hands.free <= 0:
             return None
+        if waits := self._glance.waits(now):
+            return waits
         # Whatever the run's scope: a task of another batch that nobody asks about would keep its place in flight.
         tasks, due = await self._ledger.claim_queries(None, now, self.hands.free, _LEASE)
         for task in tasks:
             self.hands.begin(self._ask(task))
-        return due
+        return self._glance.took(now, due)
 
     async def _ask(self, task: RunningTask) -> None:
         answer = await self._provider.query(task.task_id)
@@ -63,6 +65,8 @@ class Collector:
                     assert_never(answer)
         except StaleCaller:
             return  # another process, or a person, was faster
+        finally:
+            self._glance.stir()
 
     async def _heard(self, task: RunningTask, report: TaskReport) -> None:
         now = self._crew.now()
@@ -72,6 +76,7 @@ class Collector:
                 await self._ledger.still_running(task.attempt_id, status, now, query_at)
             case Succeeded():
                 await self._ledger.succeeded(task.attempt_id, report, now, link_expiry(report.updated_at, now))
+                self._crew.deliveries.stir()
                 self._crew.report(Kind.SUCCEEDED, task.name, task_id=task.task_id, outputs=len(report.urls))
             case Empty():
                 await self._later(task, "the task succeeded, but offers no output yet")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from seedbatch.domain.errors import Exit
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.work import JobName
 from seedbatch.engine.happenings import Happening, Kind, Witness
 from seedbatch.ports import Clock, Scope
+
+_LONGEST_BLINK: Final = 5.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,30 @@ class Stop:
     reason: str
     hint: str = ""
     left_work: bool = False
+
+
+class Glance:
+    """When a role looks at the ledger again: when something is due, soon in any case, at once when it is stirred.
+
+    What other processes leave is found by looking; what happens in this one stirs.
+    """
+
+    def __init__(self, every: float) -> None:
+        self._every = timedelta(seconds=min(every, _LONGEST_BLINK))
+        self._at: datetime | None = None
+
+    def waits(self, now: datetime) -> datetime | None:
+        """The moment of the next look; None if it is now."""
+        return self._at if self._at is not None and now < self._at else None
+
+    def took(self, now: datetime, due: datetime | None) -> datetime:
+        """It looked, and something is due then; returns the moment of the next look."""
+        self._at = now + self._every if due is None else min(due, now + self._every)
+        return self._at
+
+    def stir(self) -> None:
+        """Look at once."""
+        self._at = None
 
 
 @dataclass(slots=True)
@@ -36,6 +62,8 @@ class Crew:
     stops: list[Stop] = field(default_factory=list)
     # A refused key or a wrong address concerns every role; the others only their own.
     halted: bool = False
+    # Stirred by whoever finds that there is something to download.
+    deliveries: Glance = field(default_factory=lambda: Glance(_LONGEST_BLINK))
 
     def now(self) -> datetime:
         """The present moment."""

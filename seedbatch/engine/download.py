@@ -49,10 +49,12 @@ class Downloader:
         """Begin what is due; returns when to look again."""
         if self.over or self._crew.halted or self.hands.free <= 0:
             return None
+        if waits := self._crew.deliveries.waits(now):
+            return waits
         deliveries, due = await self._ledger.claim_deliveries(self._crew.scope, now, self.hands.free)
         for delivery in deliveries:
             self.hands.begin(self._deliver(delivery))
-        return due
+        return self._crew.deliveries.took(now, due)
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
@@ -68,6 +70,8 @@ class Downloader:
             now = self._crew.now()
             await self._ledger.fetch_later(delivery.job_id, "interrupted", now, now)
             raise
+        finally:
+            self._crew.deliveries.stir()
 
     async def _fetch(self, delivery: Delivery, output: Output) -> FetchResult:
         name = delivery.output if output.position == 1 else f"{delivery.output}-{output.position}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -32,4 +33,5 @@ def command(host: str, port: int, speed: float, faults: Path | None, file: Path)
         say(f"The sandbox listens at {address}\n  export MAXAPI_BASE_URL={address} MAXAPI_API_KEY=sandbox")
         say(f"  what it billed: {address}/_sandbox/bill    Ctrl-C ends it")
 
-    asyncio.run(serve_sandbox(file, host, port, speed=speed, faults=faults, on_ready=ready))
+    with suppress(KeyboardInterrupt):
+        asyncio.run(serve_sandbox(file, host, port, speed=speed, faults=faults, on_ready=ready))
