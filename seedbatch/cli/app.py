@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import click
 
 from seedbatch import __version__
@@ -16,8 +18,11 @@ Begin:
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "--version", message="seedbatch %(version)s")
-def app() -> None:
+@click.pass_context
+def app(context: click.Context) -> None:
     """Generate video in bulk: declared in YAML, recorded in a ledger, never billed twice.
 
     Run `apply` again to go on where it stopped.
     """
+    if os.environ.get("NO_COLOR"):
+        context.color = False

@@ -13,7 +13,16 @@ from seedbatch.domain.errors import Exit, ManifestInvalid, SeedbatchError
 
 def run(arguments: list[str] | None = None) -> NoReturn:
     """Run the program and exit."""
-    sys.exit(_code(arguments))
+    code = _code(arguments)
+    # A display that could not be closed leaves its own streams behind.
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    for stream, handle in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):  # the terminal was closed: what is left to say goes nowhere
+            _silence(handle)
+    sys.exit(code)
 
 
 def _code(arguments: list[str] | None) -> int:
@@ -80,8 +89,12 @@ def _interrupted() -> int:
 
 def _unread() -> int:
     """Whoever read the output has seen enough; what is still buffered goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _silence(1)
     return int(Exit.OK)
+
+
+def _silence(handle: int) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), handle)
 
 
 def _bug(error: BaseException) -> int:

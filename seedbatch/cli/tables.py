@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 Row = Sequence[str]
 
 _GAP: Final = 3  # between two columns
-_LEAST: Final = 24  # of the column that gives way
+_LEAST: Final = 24  # of the column that gives way, while there are others to leave out
+_READABLE: Final = 8  # of it in any case
 
 # How a state looks; words carry the meaning, colour only repeats it.
 STYLES = {
@@ -52,7 +53,9 @@ def print_table(
     cells = [tuple(map(clean, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
     shown = _columns(widths, wide, spare, console.width)
-    console.print(_table(headers, cells, widths, shown, right=right, wide=wide))
+    rest = console.width - sum(widths[one] for one in shown if one != wide) - _GAP * len(shown)
+    widths[wide] = max(_READABLE, min(widths[wide], rest))
+    console.print(_table(headers, cells, widths, shown, right=right))
 
 
 def _columns(widths: Sequence[int], wide: int, spare: Sequence[int], room: int) -> list[int]:
@@ -66,7 +69,7 @@ def _columns(widths: Sequence[int], wide: int, spare: Sequence[int], room: int) 
 
 
 def _table(
-    headers: Row, cells: Sequence[Row], widths: Sequence[int], shown: Sequence[int], *, right: Sequence[int], wide: int
+    headers: Row, cells: Sequence[Row], widths: Sequence[int], shown: Sequence[int], *, right: Sequence[int]
 ) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -79,8 +82,8 @@ def _table(
             justify="right" if column in right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            min_width=8 if column == wide else widths[column],
-            max_width=None if column == wide else widths[column],
+            min_width=widths[column],
+            max_width=widths[column],
         )
     for row in cells:
         table.add_row(*(Text(row[column], style=STYLES.get(row[column], "")) for column in shown))
