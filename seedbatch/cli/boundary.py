@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import click
 
+from seedbatch.cli.words import problems_text, say
 from seedbatch.domain.errors import Exit, ManifestInvalid, SeedbatchError
 
 
@@ -37,7 +39,8 @@ def _code(arguments: list[str] | None) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return int(Exit.USAGE)
     except BrokenPipeError:
         return _unread()
@@ -71,8 +74,6 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 def _tell(error: SeedbatchError) -> int:
-    from seedbatch.cli.words import problems_text, say
-
     if isinstance(error, ManifestInvalid):
         for text in problems_text(error.problems):
             say(text)
@@ -83,7 +84,7 @@ def _tell(error: SeedbatchError) -> int:
 
 
 def _interrupted() -> int:
-    click.echo("\nInterrupted: nothing was submitted by this command.", err=True)
+    say("\nInterrupted: nothing was submitted by this command.")
     return int(Exit.INTERRUPTED)
 
 
@@ -105,9 +106,8 @@ def _bug(error: BaseException) -> int:
     handle, name = mkstemp(prefix="seedbatch-", suffix=".log")
     os.close(handle)
     Path(name).write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    click.echo(
+    say(
         f"Error: a bug in seedbatch ({type(error).__name__}). What was submitted is in the ledger.\n"
-        f"  → please report it with {name}",
-        err=True,
+        f"  → please report it with {name}"
     )
     return int(Exit.BUG)

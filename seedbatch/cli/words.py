@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+import click
+
 from seedbatch.domain.errors import Problem
 
 # Control characters, and the marks that turn the reading direction around.
@@ -19,11 +21,13 @@ def clean(text: str) -> str:
     return _HOSTILE.sub("�", text.replace("\n", " ").replace("\t", " "))
 
 
-def say(text: str = "") -> None:
-    """A line to stderr; nobody listening is no error."""
+def say(text: str = "", style: str = "") -> None:
+    """A line to stderr, `bold` or in a colour on a terminal; nobody listening is no error."""
     try:
+        if style and sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
+            text = click.style(text, bold=True) if style == "bold" else click.style(text, fg=style)
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints words
-    except OSError:
+    except (OSError, ValueError):
         return
 
 

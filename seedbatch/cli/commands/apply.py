@@ -145,7 +145,7 @@ def _show(plan: Plan, manner: _Manner) -> None:
     if manner.quiet:
         return
     for line, colour in plan_lines(plan, verbose=manner.verbose):
-        click.secho(line, err=True, bold=colour == "bold", fg=None if colour in {"", "bold"} else colour)
+        say(line, colour)
     say()
 
 
