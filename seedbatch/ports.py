@@ -106,10 +106,8 @@ class SubmitLedger(Protocol):
 class CollectLedger(Protocol):
     """What the collect role asks of the ledger."""
 
-    async def claim_queries(
-        self, scope: Scope, now: datetime, most: int, lease: float
-    ) -> tuple[list[RunningTask], datetime | None]:
-        """Up to `most` running tasks whose query is due, put off by `lease` seconds for all other processes.
+    async def claim_queries(self, scope: Scope, now: datetime, most: int) -> tuple[list[RunningTask], datetime | None]:
+        """Up to `most` running tasks whose query is due and about which nobody is asking.
 
         Also returns when the next one is due.
         """
@@ -172,7 +170,7 @@ class Ledger(SubmitLedger, CollectLedger, DownloadLedger, Protocol):
         ...
 
     async def rescue(self, now: datetime) -> list[JobName]:
-        """Take over what dead processes left: their submitting attempts are in doubt now, their downloads free.
+        """Take over what dead processes left: their submissions are in doubt now, their queries and downloads free.
 
         Returns the jobs that fell in doubt.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import assert_never
 
 from seedbatch.domain.answers import NotFound, QueryRefused, Refusal, TaskReport, Unanswered
 from seedbatch.domain.errors import Exit, StaleCaller
@@ -14,9 +14,6 @@ from seedbatch.engine.crew import Crew, Glance, Hands, Stop
 from seedbatch.engine.happenings import Kind
 from seedbatch.engine.verdicts import Empty, Failed, StillRunning, Succeeded, judge
 from seedbatch.ports import CollectLedger, Provider
-
-# Longer than a query can take: no other process asks about the same task meanwhile.
-_LEASE: Final = 180.0
 
 
 class Collector:
@@ -40,7 +37,7 @@ class Collector:
         if waits := self._glance.waits(now):
             return waits
         # Whatever the run's scope: a task of another batch that nobody asks about would keep its place in flight.
-        tasks, due = await self._ledger.claim_queries(None, now, self.hands.free, _LEASE)
+        tasks, due = await self._ledger.claim_queries(None, now, self.hands.free)
         for task in tasks:
             self.hands.begin(self._ask(task))
         return self._glance.took(now, due)

@@ -115,8 +115,10 @@ class Hands:
 
     def cancel(self) -> None:
         """Break off everything that is under way."""
+        loop = asyncio.get_running_loop()
         for task in self._tasks:
-            task.cancel()
+            # Not before its first step: a task that never began could not leave its job in order.
+            loop.call_soon(task.cancel)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
@@ -43,7 +44,7 @@ class Downloader:
         self.hands = hands
         self.over = False
         self.left: set[int] = set()
-        self._local_failures = 0
+        self._not_storable: set[int] = set()  # jobs in a row; the same one again is no news of the folder
 
     async def look(self, now: datetime) -> datetime | None:
         """Begin what is due; returns when to look again."""
@@ -68,7 +69,8 @@ class Downloader:
             return  # another process, or a person, was faster
         except asyncio.CancelledError:
             now = self._crew.now()
-            await self._ledger.fetch_later(delivery.job_id, "interrupted", now, now)
+            with suppress(StaleCaller):  # it was recorded in the very moment of the interruption
+                await self._ledger.fetch_later(delivery.job_id, "interrupted", now, now)
             raise
         finally:
             self._crew.deliveries.stir()
@@ -129,7 +131,7 @@ class Downloader:
         return False
 
     async def _stored(self, delivery: Delivery, output: Output, file: StoredFile) -> None:
-        self._local_failures = 0
+        self._not_storable.clear()
         last = await self._ledger.stored(delivery.job_id, output.position, file, self._crew.now())
         self._crew.report(
             Kind.STORED,
@@ -166,8 +168,8 @@ class Downloader:
 
     async def _cannot(self, delivery: Delivery, cause: str) -> None:
         await self._put_off(delivery, cause)
-        self._local_failures += 1
-        self.over = self._local_failures >= _LOCAL_FAILURES_IN_A_ROW
+        self._not_storable.add(delivery.job_id)
+        self.over = len(self._not_storable) >= _LOCAL_FAILURES_IN_A_ROW
         reason = f"{delivery.name} cannot be stored: {cause}"
         self._crew.stop(Stop(Exit.RUNNING, reason, "make room for it, then apply again before the link dies"))
 

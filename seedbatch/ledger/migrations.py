@@ -83,6 +83,7 @@ CREATE TABLE attempts (
   intended_at TEXT NOT NULL,
   accepted_at TEXT,
   query_at    TEXT,
+  asker       TEXT CHECK (asker IS NULL OR (outcome IS NULL AND task_id IS NOT NULL)),
   ended_at    TEXT,
   CHECK ((outcome IS NULL) = (ended_at IS NULL)),
   CHECK ((task_id IS NULL) = (accepted_at IS NULL)),

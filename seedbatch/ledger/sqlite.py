@@ -81,13 +81,14 @@ class SqliteLedger:
         return await self._run(lambda connection: tallies(connection, scope))
 
     async def rescue(self, now: datetime) -> list[JobName]:
-        """Take over what dead processes left: their submitting attempts are in doubt now, their downloads free."""
+        """Take over what dead processes left: their submissions are in doubt now, their queries and downloads free."""
 
         def verb(connection: sqlite3.Connection) -> list[JobName]:
             owners = connection.execute(
                 "SELECT a.owner FROM jobs j JOIN attempts a ON a.job_id = j.id AND a.outcome IS NULL"
                 " WHERE j.state = 'submitting'"
                 " UNION SELECT downloader FROM jobs WHERE state = 'succeeded' AND downloader IS NOT NULL"
+                " UNION SELECT asker FROM attempts WHERE outcome IS NULL AND task_id IS NOT NULL AND asker IS NOT NULL"
             ).fetchall()
             dead = to_json([owner for (owner,) in owners if owner != self._owner.id and is_dead(self._owners, owner)])
             orphans = connection.execute(
@@ -104,6 +105,11 @@ class SqliteLedger:
             connection.execute(
                 "UPDATE jobs SET downloader = NULL WHERE state = 'succeeded'"
                 " AND downloader IN (SELECT value FROM json_each(?))",
+                (dead,),
+            )
+            connection.execute(
+                "UPDATE attempts SET asker = NULL WHERE outcome IS NULL AND task_id IS NOT NULL"
+                " AND asker IN (SELECT value FROM json_each(?))",
                 (dead,),
             )
             return [JobName(batch, address) for _, _, batch, address in orphans]
@@ -234,10 +240,8 @@ class SqliteLedger:
 
     # -- collect --------------------------------------------------------------------------------------------------
 
-    async def claim_queries(
-        self, scope: Scope, now: datetime, most: int, lease: float
-    ) -> tuple[list[RunningTask], datetime | None]:
-        """Up to `most` running tasks whose query is due, put off by `lease` seconds for all other processes.
+    async def claim_queries(self, scope: Scope, now: datetime, most: int) -> tuple[list[RunningTask], datetime | None]:
+        """Up to `most` running tasks whose query is due and about which nobody is asking.
 
         Also returns when the next one is due.
         """
@@ -248,17 +252,18 @@ class SqliteLedger:
                 " (SELECT count(*) FROM attempts t WHERE t.job_id = j.id"
                 "  AND (t.outcome IS NULL OR t.outcome NOT IN ('not_sent', 'throttled', 'turned_away')))"
                 " FROM attempts a JOIN jobs j ON j.id = a.job_id JOIN batches b ON b.id = j.batch_id"
-                " WHERE a.outcome IS NULL AND a.task_id IS NOT NULL AND a.query_at <= ?"
-                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))) ORDER BY a.query_at LIMIT ?",
+                " WHERE a.outcome IS NULL AND a.task_id IS NOT NULL AND a.asker IS NULL AND a.query_at <= ?"
+                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))"
+                " ORDER BY a.query_at LIMIT ?",
                 (stamp(now), *_scope(scope), most),
             ).fetchall()
             connection.executemany(
-                "UPDATE attempts SET query_at = ? WHERE id = ?",
-                [(stamp(now + timedelta(seconds=lease)), row[1]) for row in rows],
+                "UPDATE attempts SET asker = ? WHERE id = ?", [(self._owner.id, row[1]) for row in rows]
             )
             ((due,),) = connection.execute(
                 "SELECT min(a.query_at) FROM attempts a JOIN jobs j ON j.id = a.job_id"
-                " JOIN batches b ON b.id = j.batch_id WHERE a.outcome IS NULL AND a.task_id IS NOT NULL"
+                " JOIN batches b ON b.id = j.batch_id"
+                " WHERE a.outcome IS NULL AND a.task_id IS NOT NULL AND a.asker IS NULL"
                 " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
                 _scope(scope),
             )
@@ -273,7 +278,7 @@ class SqliteLedger:
             job_id = _open_attempt(connection, attempt_id, "task_id IS NOT NULL")
             ((before,),) = connection.execute("SELECT status FROM attempts WHERE id = ?", (attempt_id,))
             connection.execute(
-                "UPDATE attempts SET status = ?, misses = 0, query_at = ? WHERE id = ?",
+                "UPDATE attempts SET status = ?, misses = 0, query_at = ?, asker = NULL WHERE id = ?",
                 (status, stamp(query_at), attempt_id),
             )
             if status != before:  # a word that repeats is no news
@@ -287,7 +292,8 @@ class SqliteLedger:
         def verb(connection: sqlite3.Connection) -> None:
             job_id = _open_attempt(connection, attempt_id, "task_id IS NOT NULL")
             connection.execute(
-                "UPDATE attempts SET misses = misses + 1, query_at = ? WHERE id = ?", (stamp(query_at), attempt_id)
+                "UPDATE attempts SET misses = misses + 1, query_at = ?, asker = NULL WHERE id = ?",
+                (stamp(query_at), attempt_id),
             )
             note(connection, now, "unanswered", job_id, attempt_id=attempt_id, data={"cause": cause})
 
@@ -300,7 +306,7 @@ class SqliteLedger:
             job_id = _open_attempt(connection, attempt_id, "task_id IS NOT NULL")
             kind = report.kind or MediaKind.VIDEO
             connection.execute(
-                "UPDATE attempts SET kind = ?, status = ?, query_at = NULL WHERE id = ?",
+                "UPDATE attempts SET kind = ?, status = ?, query_at = NULL, asker = NULL WHERE id = ?",
                 (kind, report.status, attempt_id),
             )
             _end(connection, attempt_id, "succeeded", now)
@@ -322,7 +328,7 @@ class SqliteLedger:
 
         def verb(connection: sqlite3.Connection) -> None:
             job_id = _open_attempt(connection, attempt_id, "task_id IS NOT NULL")
-            connection.execute("UPDATE attempts SET query_at = NULL WHERE id = ?", (attempt_id,))
+            connection.execute("UPDATE attempts SET query_at = NULL, asker = NULL WHERE id = ?", (attempt_id,))
             _end(connection, attempt_id, "failed", now)
             _fail(connection, job_id, attempt_id, event="failed", failure=failure, data={}, now=now)
             ((standing,),) = connection.execute("SELECT standing FROM jobs WHERE id = ?", (job_id,))

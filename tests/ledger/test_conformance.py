@@ -41,7 +41,7 @@ async def submit_one(ledger, clock, task_id="t1"):
 
 async def run_one(ledger, clock, task_id="t1", urls=()):
     await submit_one(ledger, clock, task_id)
-    (task,), _ = await ledger.claim_queries(None, clock.after(1), 1, 60)
+    (task,), _ = await ledger.claim_queries(None, clock.after(1), 1)
     await ledger.succeeded(task.attempt_id, report(task_id, *urls), clock.after(1), clock.now + WEEK)
     (delivery,), _ = await ledger.claim_deliveries(None, clock.after(1), 1)
     return delivery
@@ -55,7 +55,7 @@ async def test_a_job_goes_from_wanted_to_disk(ledger, clock, records):
     assert submission.request.input["ratio"] == "16:9"
     assert await states(ledger) == {JobState.SUBMITTING: 1}
     assert await ledger.accepted(submission.attempt_id, "t1", clock.after(1), clock.now) is JobState.RUNNING
-    (task,), _ = await ledger.claim_queries(None, clock.after(1), 5, 60)
+    (task,), _ = await ledger.claim_queries(None, clock.after(1), 5)
     assert (task.task_id, task.tries, task.tries_allowed) == ("t1", 1, 1)
     await ledger.succeeded(task.attempt_id, report("t1"), clock.after(1), clock.now + WEEK)
     (delivery,), _ = await ledger.claim_deliveries(None, clock.after(1), 5)
@@ -186,19 +186,24 @@ async def test_stale_callers_change_nothing(ledger, clock):
         await ledger.succeeded(submission.attempt_id, report("t1"), clock.now, clock.now + WEEK)
 
 
-async def test_a_query_is_leased_and_comes_back(another, clock):
+async def test_only_one_asks_about_a_task(another, clock):
     one, two = await another(), await another()
     await one.declare(batch(spec("river")), NOON)
     submission = await submit_one(one, clock)
-    (task,), _ = await one.claim_queries(None, clock.after(1), 5, 60)
-    none, due = await two.claim_queries(None, clock.now, 5, 60)
-    assert (none, due) == ([], clock.now + timedelta(seconds=60))
+    (task,), _ = await one.claim_queries(None, clock.after(1), 5)
+    assert await two.claim_queries(None, clock.after(10**6), 5) == ([], None)
     await one.unanswered(task.attempt_id, "502", clock.after(1), clock.now + timedelta(seconds=5))
-    (again,), _ = await two.claim_queries(None, clock.after(5), 5, 60)
+    none, due = await two.claim_queries(None, clock.now, 5)
+    assert (none, due) == ([], clock.now + timedelta(seconds=5))
+    (again,), _ = await two.claim_queries(None, clock.after(5), 5)
     assert (again.attempt_id, again.misses) == (submission.attempt_id, 1)
     await two.still_running(again.attempt_id, "PROCESSING", clock.after(1), clock.now)
-    (third,), _ = await two.claim_queries(None, clock.after(1), 5, 60)
+    (third,), _ = await two.claim_queries(None, clock.after(1), 5)
     assert third.misses == 0
+    await two.aclose()  # it dies while it asks
+    assert await one.claim_queries(None, clock.after(1), 5) == ([], None)
+    assert await one.rescue(clock.after(1)) == []
+    assert len((await one.claim_queries(None, clock.after(1), 5))[0]) == 1
 
 
 async def test_a_retry_that_the_manifest_allows_is_a_new_attempt(ledger, clock):
@@ -307,7 +312,7 @@ async def test_a_job_that_left_is_an_orphan_and_is_still_collected(ledger, clock
     ]
     (claimed,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 5)
     assert claimed.name.address == "c"
-    assert len((await ledger.claim_queries(None, clock.after(1), 5, 60))[0]) == 1
+    assert len((await ledger.claim_queries(None, clock.after(1), 5))[0]) == 1
     (tally,) = await ledger.tally(None)
     assert tally.orphans == 1  # the one that still runs
 

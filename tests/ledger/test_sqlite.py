@@ -232,7 +232,7 @@ async def test_readers_and_the_writer_do_not_meet(filled):
 
 async def test_a_project_folder_may_be_moved_as_a_whole(filled, tmp_path):
     ledger = open_at(filled)
-    (task,), _ = await ledger.claim_queries(None, NOON, 1, 60)
+    (task,), _ = await ledger.claim_queries(None, NOON, 1)
     await ledger.succeeded(task.attempt_id, TaskReport("t1", "SUCCESS", MediaKind.VIDEO, ("https://x/1",)), NOON, NOON)
     (delivery,), _ = await ledger.claim_deliveries(None, NOON, 1)
     await ledger.stored(delivery.job_id, 1, StoredFile("b/a.mp4", 1, "a" * 64, "video/mp4"), NOON)
