@@ -12,6 +12,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 _MAX_EXACT = 2**53
 _PLAIN_DIGITS = 21  # ECMAScript writes numbers below 1e21 without an exponent
 _SMALLEST_EXPONENT = -6  # and numbers from 1e-6 up
+_string = json.encoder.encode_basestring  # what json.dumps calls for each string, without its setting up
 
 
 def fingerprint(model: str, input_: Mapping[str, Json]) -> str:
@@ -47,10 +48,6 @@ def _text(value: Json) -> str:
             return _number(value)
         case _:
             raise ValueError(f"{type(value).__name__} is not a JSON value")
-
-
-def _string(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _number(value: float) -> str:

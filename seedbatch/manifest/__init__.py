@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from seedbatch.manifest.loading import Loaded, load
@@ -13,10 +13,10 @@ from seedbatch.models import catalogue, manifest_schema
 __all__ = ["Loaded", "canonical_schema", "commit_of", "load", "starter"]
 
 
-def canonical_schema(model: str | None) -> Mapping[str, Any]:
+def canonical_schema(model: str | None) -> dict[str, Any]:
     """The JSON Schema of manifests, or of a model's requests.
 
     Raises:
         UsageError: there is no such model.
     """
-    return manifest_schema() if model is None else catalogue().schema(model)
+    return deepcopy(dict(manifest_schema() if model is None else catalogue().schema(model)))

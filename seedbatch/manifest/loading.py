@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from seedbatch.domain.errors import Problem
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits
-from seedbatch.manifest.expand import Finding, Leniency, expand
+from seedbatch.manifest.checks import shape
+from seedbatch.manifest.expand import Finding, Leniency, Wanted, expand
 from seedbatch.manifest.outputs import meeting_point
-from seedbatch.manifest.reader import Document, read, source_line
-from seedbatch.models import Checker, catalogue, manifest_schema
+from seedbatch.manifest.reader import Document, Remark, read
+from seedbatch.models import catalogue
 
-_MOST_PROBLEMS: Final = 100
-_MOST_LOCATED: Final = 200
+# Of each file; beyond that nobody reads on, and one mistake in a template is many problems.
+_MOST_TOLD: Final = 100
+_MORE: Final = "problems/more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,159 +35,172 @@ class Loaded:
 
 @dataclass(slots=True)
 class _Part:
-    """One file's share of a batch."""
+    """One file's share of a batch; what is wrong with it, and what is worth knowing."""
 
     document: Document
-    jobs: list[JobSpec] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
+    wanted: list[Wanted] = field(default_factory=list)
+    wrong: list[Remark] = field(default_factory=list)
+    worth: list[Remark] = field(default_factory=list)
 
 
 def load(paths: Sequence[Path], *, allow_unknown_model: bool = False, allow_large_matrix: bool = False) -> Loaded:
     """Everything that these manifests want, or everything that is wrong with them.
 
-    Files that name one batch are one batch. Nothing is fetched and nothing outside the files is read.
+    Files that name one batch are one batch. Nothing is fetched, nothing outside the files is read, and whatever is
+    wrong with a file is a `Problem`, never an exception.
     """
     leniency = Leniency(allow_unknown_model, allow_large_matrix)
+    with _collector_resting():
+        return _load(paths, leniency)
+
+
+def _load(paths: Sequence[Path], leniency: Leniency) -> Loaded:
     problems: list[Problem] = []
     parts: list[_Part] = []
     for path in dict.fromkeys(paths):
         document = read(path)
         if isinstance(document, Problem):
             problems.append(document)
-            continue
-        part = _part(document, leniency)
-        parts.append(part)
-        problems += part.problems
-    if not problems:
-        problems += _collisions(parts)
-    if problems:
-        return Loaded((), tuple(sorted(problems)[:_MOST_PROBLEMS]), ())
-    warnings = [warning for part in parts for warning in part.warnings] + list(_repeated(parts))
-    return Loaded(tuple(_batches(parts)), (), tuple(sorted(warnings)))
+        else:
+            parts.append(_part(document, leniency))
+    sound = [part for part in parts if isinstance(part.document.value, dict) and part.wanted]
+    _find_collisions(sound)
+    if not problems and not any(part.wrong for part in parts):
+        _find_repetitions(sound)
+    for part in parts:
+        problems += _told(part.document, part.wrong)
+    warnings = [warning for part in parts for warning in _told(part.document, part.worth)]
+    batches = () if problems else tuple(_batches(sound))
+    return Loaded(batches, _sorted(problems), _sorted(warnings))
+
+
+@contextmanager
+def _collector_resting() -> Iterator[None]:
+    """Nothing for the cycle collector: it would visit a million values again and again, and all of them stay."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _part(document: Document, leniency: Leniency) -> _Part:
     part = _Part(document)
-    part.problems += _against_schema(document)
-    if part.problems:
+    checked = shape(document.value)
+    part.wrong += checked.wrong
+    if not checked.can_expand:
         return part
     findings: list[Finding] = []
-    for one in expand(document.value, document.file, document.lines, catalogue(), leniency):
-        if isinstance(one, JobSpec):
-            part.jobs.append(one)
+    wanted = expand(document.value, document.file, document.lines, catalogue(), leniency, skip=checked.bad_entries)
+    for one in wanted:
+        if isinstance(one, Wanted):
+            part.wanted.append(one)
         else:
             findings.append(one)
-    part.problems += _told(document, (one for one in findings if not one.warning))
-    part.warnings += _told(document, (one for one in findings if one.warning))
+    part.wrong += _gathered(one for one in findings if not one.warning)
+    part.worth += _gathered(one for one in findings if one.warning)
     return part
 
 
-def _against_schema(document: Document) -> list[Problem]:
-    if not isinstance(document.value, dict):
-        hint = "it begins with version: 1, batch: NAME and jobs:"
-        return [document.problem((), "manifest/shape", "a manifest is a mapping of keys", hint)]
-    checker = Checker(manifest_schema())
-    return [
-        document.problem(
-            fault.path,
-            fault.code,
-            _placed(fault.path, fault.message, fault.code),
-            fault.hint,
-            at_key=fault.code == "schema/unknown-key",
-        )
-        for fault in checker.faults(document.value)
-    ]
-
-
-def _placed(path: tuple[str | int, ...], message: str, code: str) -> str:
-    names = [str(part) for part in path if isinstance(part, str)]
-    if not names or code in {"schema/unknown-key", "schema/required"}:
-        return message
-    return f"{names[-1]}: {message}"
-
-
-def _told(document: Document, findings: Iterable[Finding]) -> Iterator[Problem]:
+def _gathered(findings: Iterable[Finding]) -> Iterator[Remark]:
     """Each place once, however many combinations it concerns."""
-    groups: defaultdict[tuple[Any, ...], list[Finding]] = defaultdict(list)
-    for finding in findings:
-        groups[finding.pointer, finding.code, finding.message, finding.hint, finding.at_key].append(finding)
-    for (pointer, code, message, hint, at_key), group in list(groups.items())[:_MOST_LOCATED]:
-        where = [finding.axes for finding in group if finding.axes]
-        if where:
-            more = f" and {len(where) - 1:,} more" if len(where) > 1 else ""
-            message = f"{message} (where {where[0]}{more})"  # noqa: PLW2901 - the words grow
-        yield document.problem(pointer, code, message, hint, at_key=at_key)
+    groups: defaultdict[Remark, list[str]] = defaultdict(list)
+    for one in findings:
+        groups[Remark(one.pointer, one.code, one.message, one.hint, one.at_key)].append(one.axes)
+    for remark, axes in groups.items():
+        where = [text for text in dict.fromkeys(axes) if text]
+        if not where:
+            yield remark
+            continue
+        more = f" and {len(where) - 1:,} more" if len(where) > 1 else ""
+        yield replace(remark, message=f"{remark.message} (where {where[0]}{more})")
 
 
-def _collisions(parts: Sequence[_Part]) -> Iterator[Problem]:
+def _told(document: Document, remarks: Sequence[Remark]) -> list[Problem]:
+    """The remarks with their places, the last of very many standing for the rest."""
+    told = document.problems(remarks[:_MOST_TOLD])
+    rest = len(remarks) - _MOST_TOLD
+    if rest > 0:
+        last = told[-1]
+        more = f"and {rest:,} more in this file"
+        told.append(Problem(document.file, last.line, last.column, _MORE, more, "mend these first"))
+    return told
+
+
+def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """By file and place, what stands for the rest of a file at its end."""
+    return tuple(sorted(problems, key=lambda problem: (problem.file, problem.code == _MORE, problem)))
+
+
+def _find_collisions(parts: Sequence[_Part]) -> None:
     """Jobs of one batch with one address, and jobs of any batch with one file."""
-    addresses: dict[tuple[str, str], tuple[Document, JobSpec]] = {}
-    outputs: dict[str, tuple[Document, JobSpec]] = {}
+    addresses: dict[tuple[str, str], tuple[_Part, Wanted]] = {}
+    outputs: dict[str, tuple[_Part, Wanted]] = {}
     for part in parts:
-        for job in part.jobs:
-            name = (part.document.value["batch"], job.address)
-            twin = addresses.setdefault(name, (part.document, job))
-            if twin[1] is not job:
-                yield _collision(part.document, job, twin, "job/duplicate", f"the job {job.address}")
+        batch = part.document.value["batch"]
+        for one in part.wanted:
+            twin = addresses.setdefault((batch, one.job.address), (part, one))
+            if twin[1] is not one:
+                part.wrong.append(_duplicate(part, one, twin))
                 continue
-            twin = outputs.setdefault(meeting_point(job.output), (part.document, job))
-            if twin[1] is not job:
-                yield _collision(part.document, job, twin, "job/output", f"the output {job.output}")
+            twin = outputs.setdefault(meeting_point(one.job.output), (part, one))
+            if twin[1] is not one:
+                message = f"{one.job.address} would write to {one.job.output}, and so would {twin[1].job.address}"
+                hint = "upper and lower case, and characters that become -, make no difference"
+                where = f" ({_place(part, twin)})"
+                part.wrong.append(Remark(("jobs", one.index, "output"), "job/output-taken", message + where, hint))
 
 
-def _collision(document: Document, job: JobSpec, twin: tuple[Document, JobSpec], code: str, what: str) -> Problem:
-    there = f"{twin[1].file}:{twin[1].line}" if twin[0] is not document else f"line {twin[1].line}"
-    hint = "give them different keys" if code == "job/duplicate" else f"it is that of {twin[1].address} as well"
-    if (twin[0] is document and twin[1].line == job.line) and code == "job/duplicate":
-        hint = "name every axis in the key, or let it be no template"
-    return Problem(
-        document.file, job.line, 1, code, f"{what} is wanted twice, here and on {there}", hint, _line(document, job)
-    )
+def _duplicate(part: _Part, one: Wanted, twin: tuple[_Part, Wanted]) -> Remark:
+    at = ("jobs", one.index, "key")
+    if twin[0] is part and twin[1].index == one.index:
+        message = f"this key and its matrix give {one.job.address} more than once"
+        return Remark(at, "job/duplicate", message, "name every axis in the key, each value once")
+    message = f"the job {one.job.address} is wanted twice, here and {_place(part, twin)}"
+    return Remark(at, "job/duplicate", message, "give them different keys, or say takes: 2")
 
 
-def _line(document: Document, job: JobSpec) -> str:
-    return source_line(document.text, job.line)
+def _place(part: _Part, twin: tuple[_Part, Wanted]) -> str:
+    line = twin[1].job.line
+    return f"on line {line}" if twin[0] is part else f"in {twin[0].document.file}:{line}"
 
 
-def _repeated(parts: Sequence[_Part]) -> Iterator[Problem]:
+def _find_repetitions(parts: Sequence[_Part]) -> None:
     """Two jobs with one request are two bills for what may be meant once."""
-    for name, group in _grouped(parts).items():
-        seen: dict[tuple[str, int], JobSpec] = {}
-        for part in group:
-            for job in part.jobs:
-                first = seen.setdefault((job.fingerprint, job.take), job)
-                if first is not job:
-                    message = f"{job.address} asks for exactly what {first.address} asks for; both are generated"
-                    yield Problem(
-                        job.file,
-                        job.line,
-                        1,
-                        "job/repeated",
-                        message,
-                        f"takes: 2 says so in {name}",
-                        _line(part.document, job),
-                    )
+    seen: dict[tuple[str, str, int], JobSpec] = {}
+    for part in parts:
+        batch = part.document.value["batch"]
+        for index, job in ((one.index, one.job) for one in part.wanted):
+            first = seen.setdefault((batch, job.fingerprint, job.take), job)
+            if first is not job:
+                message = f"{job.address} asks for exactly what {first.address} asks for"
+                hint = "if two are wanted, say takes: 2 on one job; otherwise remove one"
+                part.worth.append(Remark(("jobs", index, "key"), "job/repeated", message, hint))
 
 
 def _batches(parts: Sequence[_Part]) -> Iterator[BatchSpec]:
-    for name, group in _grouped(parts).items():
+    groups: defaultdict[str, list[_Part]] = defaultdict(list)
+    for part in parts:
+        groups[part.document.value["batch"]].append(part)
+    for name, group in groups.items():
         limits = Limits()
         for part in group:
-            limits = limits.strictest(Limits(**part.document.value.get("limits", {})))
+            limits = limits.strictest(_limits(part.document.value.get("limits", {})))
         digests = [part.document.digest for part in group]
         yield BatchSpec(
             name=name,
-            jobs=tuple(job for part in group for job in part.jobs),
+            jobs=tuple(one.job for part in group for one in part.wanted),
             limits=limits,
-            attempts=min(part.document.value.get("retry", {}).get("attempts", 1) for part in group),
+            # A retry costs money: a file that does not ask for it is taken at its word.
+            attempts=min(int(part.document.value.get("retry", {}).get("attempts", 1)) for part in group),
             manifest=",".join(part.document.file for part in group),
             digest=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
         )
 
 
-def _grouped(parts: Sequence[_Part]) -> dict[str, list[_Part]]:
-    groups: defaultdict[str, list[_Part]] = defaultdict(list)
-    for part in parts:
-        groups[part.document.value["batch"]].append(part)
-    return groups
+def _limits(named: dict[str, Any]) -> Limits:
+    """JSON Schema takes 2.0 for an integer; a count of requests is one."""
+    counts = {name: int(named[name]) for name in ("submitting", "in_flight") if name in named}
+    return Limits(**counts, submits_per_minute=named.get("submits_per_minute"))

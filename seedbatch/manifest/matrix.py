@@ -28,34 +28,41 @@ class UnknownAxis(Exception):
         self.axes = axes
 
 
-def combinations(matrix: Mapping[str, Any], *, allow_large: bool = False) -> list[Cell]:
+def combinations(matrix: Mapping[str, Any], takes: int = 1, *, allow_large: bool = False) -> list[Cell]:
     """The cells of a matrix, the last axis turning fastest; one empty cell where there is no matrix.
 
     An entry of `include` joins every combination whose original values it would not change; one that joins none is a
     combination of its own. An entry of `exclude` leaves out every combination that holds all its values.
 
     Raises:
-        TooLarge: the product is beyond the guard, and `allow_large` was not given.
+        TooLarge: the product, each cell taken `takes` times, is beyond the guard, and `allow_large` was not given.
         UnknownAxis: an `exclude` names an axis that does not exist.
     """
     axes = {name: values for name, values in matrix.items() if name not in {"include", "exclude"}}
-    _check_size(axes, allow_large=allow_large)
+    included = matrix.get("include", [])
+    if not allow_large:
+        _check_size(axes, len(included), takes)
     left_out = matrix.get("exclude", [])
     for index, entry in enumerate(left_out):
         for name in entry:
             if name not in axes:
                 raise UnknownAxis(index, name, list(axes))
     cells = [cell for cell in _product(axes) if not any(_holds(cell, entry) for entry in left_out)]
-    if not axes and matrix.get("include"):
+    if not axes and included:
         cells = []
-    return list(_included(cells, matrix.get("include", []), set(axes)))
+    return list(_included(cells, included, set(axes)))
 
 
-def _check_size(axes: Mapping[str, list[Scalar]], *, allow_large: bool) -> None:
-    size = math.prod(len(values) for values in axes.values())
-    if size > GUARD and not allow_large:
-        factors = " x ".join(f"{len(values):,} {name}" for name, values in axes.items())
-        raise TooLarge(f"{factors} = {size:,} combinations")
+def _check_size(axes: Mapping[str, list[Scalar]], included: int, takes: int) -> None:
+    sizes = {name: len(values) for name, values in axes.items()}
+    if takes > 1:
+        sizes["takes"] = takes
+    size = math.prod(sizes.values())
+    if size > GUARD:
+        factors = " x ".join(f"{count:,} {name}" for name, count in sizes.items())
+        raise TooLarge(f"{factors} = {size:,}")
+    if included > GUARD:
+        raise TooLarge(f"{included:,} entries of include")
 
 
 def _product(axes: Mapping[str, list[Scalar]]) -> Iterator[Cell]:

@@ -9,6 +9,8 @@ from typing import Final
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9._=,/-]")
 _TAKE: Final = re.compile(r"#(\d+)")
 _LONGEST_COMPONENT: Final = 200
+# One folder and a name, as they come out below unchanged: nearly every output of a large manifest is one of these.
+_USUAL: Final = re.compile(r"[A-Za-z0-9_=,-][A-Za-z0-9._=,-]{0,199}/[A-Za-z0-9_=,-][A-Za-z0-9._=,-]{0,199}")
 _LONGEST: Final = 1_000
 
 
@@ -24,6 +26,8 @@ def file_name(output: str) -> str:
     Raises:
         Unusable: it is absolute, leaves the folder, or is too long.
     """
+    if _USUAL.fullmatch(output):
+        return output
     name = _FOREIGN.sub("-", _TAKE.sub(r"-take\1", unicodedata.normalize("NFC", output)))
     if name.startswith("/"):
         raise Unusable("it is an absolute path; files go below the output folder")

@@ -19,12 +19,13 @@ def commit_of(paths: Sequence[Path]) -> tuple[str, bool]:
     commit = _git(folder, "rev-parse", "HEAD")
     if not commit:
         return "", False
-    changed = _git(folder, "status", "--porcelain", "--", *(str(path.absolute()) for path in paths))
+    # A file that is ignored is not part of the commit either.
+    changed = _git(folder, "status", "--porcelain", "--ignored", "--", *(str(path.absolute()) for path in paths))
     return commit, bool(changed)
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), "--no-optional-locks", *arguments]
+    command = ["git", "-C", str(folder), "--no-optional-locks", "--literal-pathspecs", *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)  # noqa: S603
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):

@@ -18,7 +18,7 @@ _HEXADECIMAL: Final = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_JSON: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 # Only these begin anything but text; the rest of a manifest is not looked at further.
-_BEGINNINGS: Final = frozenset("0123456789+-.~ntfNTF")
+BEGINNINGS: Final = frozenset(["", *"0123456789+-.~ntfNTF"])
 _LONGEST_NUMBER: Final = 400
 
 
@@ -32,7 +32,7 @@ def plain(text: str) -> Scalar:
     Raises:
         NotJson: it is infinite, or no number, or longer than any number that is meant.
     """
-    if text and text[0] not in _BEGINNINGS:
+    if text[:1] not in BEGINNINGS:
         return text
     if text in _WORDS:
         return _WORDS[text]

@@ -1,24 +1,23 @@
-"""Jinja2 in a sandbox: no attribute of Python's is reachable, undefined names are errors, results are bounded."""
+"""Strings of a manifest that are templates: undefined names are errors, a whole expression keeps its type."""
 
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
-
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined, UndefinedError
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from seedbatch.domain.fingerprint import Json
 
 _LONGEST: Final = 100_000
-_LONGEST_RANGE: Final = 1_000
-_MARKS: Final = ("{{", "{%", "{#")
+_MOST_EXACT: Final = 2**53
 _WHOLE: Final = re.compile(r"\{\{-?((?:(?!\{\{|\}\}|\{%|%\}).)*?)-?\}\}", re.DOTALL)
+_NAME: Final = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
 _UNKNOWN: Final = re.compile(r"'([^']*)' is undefined")
+
+Names = Mapping[str, Json]
 
 
 class Wrong(Exception):
@@ -26,17 +25,17 @@ class Wrong(Exception):
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.code = f"template/{code}"
+        self.code = code
         self.message = message
         self.hint = hint
 
 
 def is_template(text: str) -> bool:
     """Whether a string has anything for Jinja."""
-    return any(mark in text for mark in _MARKS)
+    return "{" in text and ("{{" in text or "{%" in text or "{#" in text)
 
 
-def render(value: Json, names: Mapping[str, Json]) -> Json:
+def render(value: Json, names: Names) -> Json:
     """`value` with every string in it rendered over `names`; one that is a whole expression keeps its type.
 
     Raises:
@@ -53,49 +52,90 @@ def render(value: Json, names: Mapping[str, Json]) -> Json:
             return value
 
 
-def text(template: str, names: Mapping[str, Json]) -> str:
+def text(template: str, names: Names) -> str:
     """A template whose result is text, whatever the expression gives.
 
     Raises:
         Wrong: as `render`.
     """
-    if not is_template(template):
-        return template
-    result = _rendered(template, names)
-    match result:
+    return scalar_text(_rendered(template, names)) if is_template(template) else template
+
+
+def scalar_text(value: Any) -> str:
+    """What a value is inside other text: YAML's words for true, false and null.
+
+    Raises:
+        Wrong: it is a list or an object.
+    """
+    match value:
         case str():
-            return result
+            return value
         case bool() | None:
-            return {True: "true", False: "false", None: "null"}[result]
+            return {True: "true", False: "false", None: "null"}[value]
         case int() | float():
-            return str(result)
+            return str(value)
         case _:
-            raise Wrong("type", f"{template} gives a list or an object where text is needed")
+            raise Wrong(
+                "template/type", "the template gives a list or an object where text is needed", "join its items"
+            )
 
 
-def _rendered(template: str, names: Mapping[str, Json]) -> Json:
+def _rendered(template: str, names: Names) -> Json:
+    simple = _filled(template, names)
+    if simple is not None:
+        return _checked(simple[0])
+    from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError  # noqa: PLC0415 - most manifests never need it
+
+    if len(template) > _LONGEST:
+        raise Wrong("template/size", f"the template has more than {_LONGEST:,} characters")
     try:
-        return _checked(_compiled(template)(names), template)
+        return _checked(_compiled(template)(names))
+    except Wrong:
+        raise
     except UndefinedError as error:
-        raise _undefined(error, names) from None
+        raise _undefined(error.message or "", names) from None
     except TemplateSyntaxError as error:
-        raise Wrong("syntax", f"the template is broken: {error.message}") from None
-    except (SecurityError, TemplateError) as error:
-        raise Wrong("refused", f"the template may not do that: {error}") from None
-    except RecursionError:
-        raise Wrong("refused", "the template is nested too deeply") from None
+        hint = 'write literal braces as {{ "{{" }}' if "unexpected char" in (error.message or "") else ""
+        raise Wrong("template/syntax", f"the template is broken: {error.message}", hint) from None
+    except TemplateError as error:
+        raise Wrong("template/refused", f"the template may not do that: {error}") from None
+    except (RecursionError, MemoryError):
+        raise Wrong("template/refused", "the template is nested too deeply") from None
     except Exception as error:  # noqa: BLE001 - filters and operators raise what they like
-        raise Wrong("failed", f"the template fails: {error}") from None
+        raise Wrong("template/failed", f"the template fails: {error}") from None
+
+
+def _filled(template: str, names: Names) -> tuple[Json] | None:
+    """The result of a template with nothing but `{{ name }}` in it, or None where Jinja has to look.
+
+    Compiling takes Jinja a millisecond, and a large manifest has a hundred thousand prompts of this kind.
+    """
+    parts = _NAME.split(template)
+    literal = "".join(parts[::2])
+    if "{" in literal or "}" in literal or not names.keys() >= set(parts[1::2]):
+        return None
+    if len(parts) == 3 and not parts[0].strip() and not parts[2].strip():  # noqa: PLR2004 - before, the name, after
+        return (names[parts[1]],)
+    parts[1::2] = [scalar_text(names[name]) for name in parts[1::2]]
+    _check_length(sum(map(len, parts)))
+    return ("".join(parts),)
+
+
+@cache
+def _environment() -> Any:
+    from seedbatch.manifest.environment import Environment  # noqa: PLC0415 - see _rendered
+
+    return Environment(text=_inner_text)
 
 
 @lru_cache(maxsize=4096)
-def _compiled(template: str) -> Callable[[Mapping[str, Json]], Any]:
+def _compiled(template: str) -> Callable[[Names], Any]:
     whole = _WHOLE.fullmatch(template.strip())
     if whole is not None:
         return _expression(whole.group(1))
-    compiled = _ENVIRONMENT.from_string(template)
+    compiled = _environment().from_string(template)
 
-    def fill(names: Mapping[str, Json]) -> str:
+    def fill(names: Names) -> str:
         parts: list[str] = []
         size = 0
         for part in compiled.generate(names):
@@ -107,10 +147,12 @@ def _compiled(template: str) -> Callable[[Mapping[str, Json]], Any]:
     return fill
 
 
-def _expression(source: str) -> Callable[[Mapping[str, Json]], Any]:
-    compiled = _ENVIRONMENT.compile_expression(source, undefined_to_none=False)
+def _expression(source: str) -> Callable[[Names], Any]:
+    from jinja2 import Undefined  # noqa: PLC0415 - see _rendered
 
-    def evaluate(names: Mapping[str, Json]) -> Any:
+    compiled = _environment().compile_expression(source, undefined_to_none=False)
+
+    def evaluate(names: Names) -> Any:
         result = compiled(names)
         if isinstance(result, Undefined):
             str(result)  # a strict one raises, with its name
@@ -119,59 +161,52 @@ def _expression(source: str) -> Callable[[Mapping[str, Json]], Any]:
     return evaluate
 
 
-def _checked(result: Any, template: str) -> Json:
+def _checked(result: Any) -> Json:
+    """`result`, if JSON can hold it and it is no longer than it may be."""
+    value, size = _measured(result)
+    _check_length(size)
+    return value
+
+
+def _measured(result: Any) -> tuple[Json, int]:
     match result:
         case str():
-            _check_length(len(result))
-            return str(result)
-        case bool() | int() | None:
-            return result
-        case float() if result == result and abs(result) != float("inf"):  # noqa: PLR0124 - that is how NaN is known
-            return result
+            return str(result), len(result)
+        case bool() | None:
+            return result, 1
+        case int() if abs(result) <= _MOST_EXACT:
+            return result, 1
+        case int():
+            raise Wrong("template/type", "the template gives a number that is larger than JSON carries exactly")
+        case float() if math.isfinite(result):
+            return result, 1
         case list() | tuple():
-            return [_checked(item, template) for item in result]
+            items = [_measured(item) for item in result]
+            return [item for item, _ in items], sum(size for _, size in items)
         case dict() if all(isinstance(name, str) for name in result):
-            return {name: _checked(item, template) for name, item in result.items()}
+            members = {name: _measured(item) for name, item in result.items()}
+            size = sum(len(name) + size for name, (_, size) in members.items())
+            return {name: item for name, (item, _) in members.items()}, size
         case _:
-            raise Wrong("type", f"{template} gives something that JSON cannot hold ({type(result).__name__})")
+            raise Wrong("template/type", f"the template gives what JSON cannot hold ({type(result).__name__})")
+
+
+def _inner_text(value: Any) -> Any:
+    from jinja2 import Undefined  # noqa: PLC0415 - see _rendered
+
+    return value if isinstance(value, Undefined) else scalar_text(value)
 
 
 def _check_length(size: int) -> None:
     if size > _LONGEST:
-        raise Wrong("size", f"the template gives more than {_LONGEST:,} characters")
+        raise Wrong("template/size", f"the template gives more than {_LONGEST:,} characters")
 
 
-def _undefined(error: UndefinedError, names: Mapping[str, Json]) -> Wrong:
-    found = _UNKNOWN.search(error.message or "")
+def _undefined(message: str, names: Names) -> Wrong:
+    found = _UNKNOWN.search(message)
     if found is None:
-        return Wrong("undefined", error.message or "a name is not defined")
-    near = difflib.get_close_matches(found.group(1), names, n=1)
-    known = ", ".join(sorted(names))
-    hint = f"did you mean {near[0]}?" if near else f"known here: {known}"
-    return Wrong("undefined", f"{found.group(1)} is not defined", hint)
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    """Refuses what makes a short template into a long computation."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        sizes = [len(side) if isinstance(side, str | list | tuple) else 1 for side in (left, right)]
-        numbers = [abs(side) for side in (left, right) if isinstance(side, int | float)]
-        if max(sizes) > 1 and max(sizes) * max(numbers, default=1) > _LONGEST:
-            raise SecurityError("the result would be too long")
-        if operator == "**" and max(numbers, default=0) > _LONGEST_RANGE:
-            raise SecurityError("the result would be too large")
-        return super().call_binop(context, operator, left, right)
-
-
-def _short_range(*bounds: int) -> range:
-    result = range(*bounds)
-    if len(result) > _LONGEST_RANGE:
-        raise SecurityError(f"a range has at most {_LONGEST_RANGE:,} numbers")
-    return result
-
-
-_ENVIRONMENT: Final = _Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
-_ENVIRONMENT.globals = {"range": _short_range}
+        return Wrong("template/undefined", message or "a name is not defined")
+    name = found.group(1)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(names))}"
+    return Wrong("template/undefined", f"{name} is not defined", hint)

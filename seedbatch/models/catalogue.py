@@ -107,7 +107,7 @@ class Catalogue:
 def _dangling(family: _Family, request: Request) -> list[Fault]:
     rule = family.references
     text = request.input.get(rule.text) if rule else None
-    if rule is None or not isinstance(text, str) or "@" not in text:
+    if rule is None or not isinstance(text, str):
         return []
     listed = request.input.get(rule.list)
     count = len(listed) if isinstance(listed, list) else 0

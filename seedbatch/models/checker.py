@@ -51,7 +51,9 @@ class Checker:
         """Everything that is wrong, by place; at most twenty."""
         if self.is_valid(instance):
             return []
-        found = sorted(set(self._told(instance)), key=lambda fault: (*map(str, fault.path), fault.code))
+        found = sorted(
+            dict.fromkeys(self._told(instance)), key=lambda fault: ([str(one) for one in fault.path], fault.code)
+        )
         return found[:_MOST_FAULTS] or [Fault((), "schema/json", "it holds a value that JSON cannot hold")]
 
     def _told(self, instance: object) -> Iterator[Fault]:
@@ -72,6 +74,10 @@ def _refuse(address: str) -> Any:
 def _worded(error: Any) -> Iterator[Fault]:
     path = tuple(error.absolute_path)
     value, limit = error.instance, error.validator_value
+    if "propertyNames" in error.relative_schema_path:
+        hint = error.schema.get("description", "") or "a letter or underscore, then letters, digits, underscores"
+        yield Fault((*path, str(value)), "schema/name", f"{_shown(value)} cannot be a name here", hint)
+        return
     match error.validator:
         case "additionalProperties" | "unevaluatedProperties":
             yield from _unknown_keys(path, value, error.schema)
@@ -83,23 +89,23 @@ def _worded(error: Any) -> Iterator[Fault]:
         case "const":
             yield Fault(path, "schema/enum", f"{_shown(value)} is not {_shown(limit)}")
         case "type":
-            allowed = " or ".join(limit) if isinstance(limit, list) else limit
+            allowed = " or ".join(str(_TYPES.get(one, one)) for one in (limit if isinstance(limit, list) else [limit]))
             yield Fault(path, "schema/type", f"{_shown(value)} is no {allowed}", error.schema.get("description", ""))
         case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf":
             hint = error.schema.get("description", "")
             yield Fault(path, "schema/range", f"{_shown(value)} is {_BOUNDS[error.validator]} {limit}", hint)
-        case "minItems" | "maxItems" | "minContains" | "maxContains" | "contains" | "minLength" | "maxLength":
+        case "minItems" | "maxItems" | "minContains" | "maxContains" | "minLength" | "maxLength":
             hint = error.schema.get("description", "")
             yield Fault(path, "schema/size", _sized(error.validator, value, limit, error.schema), hint)
         case "pattern":
             hint = error.schema.get("description", "") or f"allowed: {limit}"
             yield Fault(path, "schema/pattern", f"{_shown(value)} does not have the right form", hint)
-        case "propertyNames":
-            yield Fault((*path, str(value)), "schema/pattern", f"{_shown(value)} cannot be a name here")
         case _:
             yield Fault(path, f"schema/{error.validator}", error.message[:300])
 
 
+# What people who write YAML call JSON's types.
+_TYPES: Final = {"array": "list", "object": "mapping", "boolean": "true or false", "string": "text"}
 _BOUNDS: Final = {
     "minimum": "less than",
     "maximum": "more than",
@@ -115,6 +121,9 @@ def _unknown_keys(
     known = list(schema.get("properties", {}))
     for name in value:
         if name in known:
+            continue
+        if name in schema.get("x-seedbatch-planned", ()):
+            yield Fault((*path, name), "schema/unknown-key", f"{name} is not supported in this version")
             continue
         near = difflib.get_close_matches(str(name), known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
@@ -143,8 +152,8 @@ def _sized(keyword: str, value: Any, limit: Any, schema: Mapping[str, Any]) -> s
         case "maxItems" | "maxLength":
             return f"it is too long: {len(value)}, at most {limit}"
         case _:
-            kind = schema.get("contains", {}).get("description", "such items")
-            return f"it holds too many or too few of: {kind}"
+            kind = schema.get("contains", {}).get("title", "items of one kind")
+            return f"it holds {'more' if keyword == 'maxContains' else 'less'} than {limit} {kind}"
 
 
 def _describe(schema: Mapping[str, Any], name: str) -> str:
