@@ -8,7 +8,7 @@ at it, and Jinja's own sandbox guards secrets, not time and memory: `center(10**
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import partial, wraps
 from itertools import islice
 from typing import Any, Final, cast
 
@@ -28,6 +28,10 @@ _FILTERS: Final = frozenset({
     "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "string",
     "sum", "title", "trim", "truncate", "unique", "upper", "wordcount",
 })  # fmt: skip
+# These look at every item, some of them many times; inside a loop, or under `map`, that is a long computation.
+_WALKING: Final = ("map", "max", "min", "reject", "rejectattr", "select", "selectattr", "sort", "sum", "unique")
+# These make text of whatever they get, and the text of a short list of long texts is longer than any memory.
+_OF_TEXT: Final = ("capitalize", "lower", "string", "title", "trim", "truncate", "upper", "wordcount")
 _METHODS: Final[Mapping[type, frozenset[str]]] = {
     str: frozenset({
         "capitalize", "endswith", "lower", "lstrip", "rstrip", "split", "startswith", "strip", "title", "upper",
@@ -52,7 +56,14 @@ class Environment(ImmutableSandboxedEnvironment):
     def __init__(self, text: Callable[[Any], Any]) -> None:
         super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True, finalize=text)
         self.filters = {name: self.filters[name] for name in _FILTERS}
-        self.filters |= {"join": partial(_join, text), "replace": _replace, "round": _round, _ROUNDS: _rounds}
+        self.filters |= {
+            "join": partial(_join, text),
+            "replace": partial(_replace, text),
+            "round": _round,
+            _ROUNDS: _rounds,
+        }
+        self.filters |= {name: _walking(self.filters[name]) for name in _WALKING}
+        self.filters |= {name: _of_text(text, self.filters[name]) for name in _OF_TEXT}
         self.globals = {"range": _range}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
@@ -124,22 +135,45 @@ def _range(*bounds: int) -> list[int]:
 def _rounds(values: Iterable[Any]) -> list[Any]:
     rounds = list(islice(values, _MOST_ROUNDS + 1))
     if len(rounds) > _MOST_ROUNDS:
-        raise SecurityError(f"a loop has at most {_MOST_ROUNDS:,} rounds")
+        raise SecurityError(f"a loop, or a filter, goes over at most {_MOST_ROUNDS:,} items")
     return rounds
+
+
+def _walking(applied: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter of Jinja's that takes no more items than a loop has rounds."""
+    at = 1 if hasattr(applied, "jinja_pass_arg") else 0
+
+    @wraps(applied)
+    def bounded(*arguments: Any, **named: Any) -> Any:
+        return applied(*arguments[:at], _rounds(arguments[at]), *arguments[at + 1 :], **named)
+
+    return bounded
+
+
+def _of_text(text: Callable[[Any], Any], applied: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter of Jinja's that takes what `text` makes text of, and no lists."""
+    at = 1 if hasattr(applied, "jinja_pass_arg") else 0
+
+    @wraps(applied)
+    def bounded(*arguments: Any, **named: Any) -> Any:
+        return applied(*arguments[:at], str(text(arguments[at])), *arguments[at + 1 :], **named)
+
+    return bounded
 
 
 def _join(text: Callable[[Any], Any], values: Iterable[Any], between: str = "") -> str:
     parts = [str(text(value)) for value in values]
+    between = str(text(between))
     if sum(map(len, parts)) + len(between) * len(parts) > LONGEST:
         raise SecurityError("the result would be too long")
     return between.join(parts)
 
 
-def _replace(text: str, old: str, new: str) -> str:
-    text, old, new = str(text), str(old), str(new)
-    if len(text) + text.count(old) * len(new) > LONGEST:
+def _replace(text: Callable[[Any], Any], value: Any, old: Any, new: Any) -> str:
+    before, old, new = (str(text(part)) for part in (value, old, new))
+    if len(before) + before.count(old) * len(new) > LONGEST:
         raise SecurityError("the result would be too long")
-    return text.replace(old, new)
+    return before.replace(old, new)
 
 
 def _round(number: float, digits: int = 0) -> float:

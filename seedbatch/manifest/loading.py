@@ -22,6 +22,10 @@ from seedbatch.models import catalogue
 # Of each file; beyond that nobody reads on, and one mistake in a template is many problems.
 _MOST_TOLD: Final = 100
 _MORE: Final = "problems/more"
+# Of each file. A few lines can stand for any number of jobs, each of them long: aliases times matrix times templates.
+_MOST_JOBS: Final = 1_000_000
+_MOST_TEXT: Final = 256 * 1024 * 1024
+_LONGEST_AXES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +97,41 @@ def _part(document: Document, leniency: Leniency) -> _Part:
     if not checked.can_expand:
         return part
     findings: list[Finding] = []
+    text = 0
     wanted = expand(document.value, document.file, document.lines, catalogue(), leniency, skip=checked.bad_entries)
     for one in wanted:
         if isinstance(one, Wanted):
             part.wanted.append(one)
+            text += len(one.job.address) + len(one.job.output) + _length(one.job.request.input)
         else:
             findings.append(one)
+        if text > _MOST_TEXT:
+            part.wrong.append(_too_large(f"{_MOST_TEXT // 1024**2} MB of text"))
+            break
+        if len(part.wanted) + len(findings) > _MOST_JOBS and not leniency.large_matrix:
+            part.wrong.append(_too_large(f"{_MOST_JOBS:,} jobs"))
+            break
     part.wrong += _gathered(one for one in findings if not one.warning)
     part.worth += _gathered(one for one in findings if one.warning)
     return part
+
+
+def _length(value: Any) -> int:
+    """The characters of all text in a value."""
+    match value:
+        case str():
+            return len(value)
+        case dict():
+            return sum(map(_length, value.values()))
+        case list():
+            return sum(map(_length, value))
+        case _:
+            return 0
+
+
+def _too_large(what: str) -> Remark:
+    message = f"the jobs of this file come to more than {what}"
+    return Remark(("jobs",), "manifest/size", message, "split it; files that name one batch are one batch", at_key=True)
 
 
 def _gathered(findings: Iterable[Finding]) -> Iterator[Remark]:
@@ -115,7 +145,8 @@ def _gathered(findings: Iterable[Finding]) -> Iterator[Remark]:
             yield remark
             continue
         more = f" and {len(where) - 1:,} more" if len(where) > 1 else ""
-        yield replace(remark, message=f"{remark.message} (where {where[0]}{more})")
+        axes_text = where[0] if len(where[0]) <= _LONGEST_AXES else f"{where[0][:_LONGEST_AXES]}…"
+        yield replace(remark, message=f"{remark.message} (where {axes_text}{more})")
 
 
 def _told(document: Document, remarks: Sequence[Remark]) -> list[Problem]:
@@ -149,6 +180,8 @@ def _find_collisions(parts: Sequence[_Part]) -> None:
             if twin[1] is not one:
                 message = f"{one.job.address} would write to {one.job.output}, and so would {twin[1].job.address}"
                 hint = "upper and lower case, and characters that become -, make no difference"
+                if twin[0] is part and twin[1].index == one.index:
+                    hint = "put {{ key }} into the output: it differs for every take and combination"
                 where = f" ({_place(part, twin)})"
                 part.wrong.append(Remark(("jobs", one.index, "output"), "job/output-taken", message + where, hint))
 

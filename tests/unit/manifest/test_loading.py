@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from seedbatch.domain.errors import UsageError
 from seedbatch.domain.jobs import Limits
-from seedbatch.manifest import canonical_schema, load, starter
+from seedbatch.manifest import canonical_schema, load, loading, starter
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "manifests").glob("*.yaml"))
@@ -98,6 +98,31 @@ def test_very_many_problems_are_counted(desk):
     problems = desk.load(desk.head + "jobs:\n" + entries).problems
     assert len(problems) == 101
     assert problems[-1].message == "and 50 more in this file"
+
+
+def test_a_few_lines_do_not_stand_for_very_many_jobs(desk, monkeypatch):
+    monkeypatch.setattr(loading, "_MOST_JOBS", 50)
+    text = desk.head + "jobs:\n" + "".join(f"  - {{key: k{n}, prompt: p{n}, takes: 20}}\n" for n in range(3))
+    (problem,) = desk.load(text).problems
+    assert (problem.line, problem.code) == (6, "manifest/size")
+    assert "more than 50 jobs" in problem.message
+    assert len(desk.load(text, allow_large_matrix=True).batches[0].jobs) == 60
+    assert "manifest/size" in desk.codes(text.replace("prompt: p", "prompt: look at @9 and p"))
+
+
+def test_a_few_lines_do_not_stand_for_very_much_text(desk, monkeypatch):
+    monkeypatch.setattr(loading, "_MOST_TEXT", 1_000_000)
+    text = desk.head + "jobs:\n  - {key: a, prompt: \"{{ 'x' * 50000 }}\", takes: 30}\n"
+    for lenient in ({}, {"allow_large_matrix": True}):
+        (problem,) = desk.load(text, **lenient).problems
+        assert (problem.line, problem.code) == (6, "manifest/size")
+    assert desk.codes(text.replace("30", "19")) == []
+
+
+def test_a_fixed_output_of_several_takes_says_what_to_do(desk):
+    (problem,) = desk.load(desk.head + "jobs: [{key: a, prompt: p, takes: 2, output: same}]\n").problems
+    assert problem.code == "job/output-taken"
+    assert "{{ key }}" in problem.hint
 
 
 def test_one_bad_job_hides_no_other(desk):

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from seedbatch.domain.states import HELD, LIVE, SETTLED, TRANSITIONS, JobState, sources
+
+S = JobState
+
+
+def test_every_state_has_its_row():
+    assert set(TRANSITIONS) == set(S)
+
+
+@pytest.mark.parametrize("state", S)
+def test_sources_are_the_transitions_backwards(state):
+    assert sources(state) == {one for one in S if state in TRANSITIONS[one]}
+    assert state not in TRANSITIONS[state]
+
+
+def test_every_state_can_be_reached_and_settled():
+    reached = {S.PENDING}
+    for _ in S:
+        reached |= {after for state in reached for after in TRANSITIONS[state]}
+    assert reached == set(S)
+    settles = set(SETTLED)
+    for _ in S:
+        settles |= {state for state in S if TRANSITIONS[state] & settles}
+    assert settles == set(S)
+
+
+def test_completed_is_final_and_alone_in_that():
+    assert [state for state in S if not TRANSITIONS[state]] == [S.COMPLETED]
+
+
+def test_nothing_is_sent_twice_without_going_through_pending():
+    assert sources(S.SUBMITTING) == {S.PENDING}
+    assert TRANSITIONS[S.RUNNING].isdisjoint({S.PENDING, S.SUBMITTING})
+
+
+def test_doubt_comes_from_submitting_alone():
+    assert sources(S.IN_DOUBT) == {S.SUBMITTING}
+
+
+def test_files_come_only_from_success():
+    assert sources(S.COMPLETED) == {S.SUCCEEDED}
+    assert sources(S.SUCCEEDED) == {S.RUNNING}
+
+
+def test_held_and_live_and_settled():
+    assert HELD | {S.COMPLETED} == SETTLED
+    assert LIVE.isdisjoint(SETTLED | {S.PENDING, S.SUCCEEDED})
+    # What is held waits for a person, and the only way back is to be tried again.
+    assert {TRANSITIONS[state] for state in HELD} == {frozenset({S.PENDING})}
