@@ -29,6 +29,8 @@ from seedbatch.ports import DownloadLedger, Provider, Store
 # What cannot be had now is looked at once a minute while there is other work, and does not keep a run from ending.
 _REFUSALS: Final = 2
 _RENEWALS: Final = 3
+# A host may say 403 or 404 in error; while the link should still live, it must say so this often and once more.
+_GONE_IN_ERROR: Final = 3
 _PUT_OFF: Final = timedelta(minutes=1)
 _LOCAL_FAILURES_IN_A_ROW: Final = 3
 
@@ -118,6 +120,8 @@ class Downloader:
             case StoredFile():
                 await self._stored(delivery, output, result)
                 return True
+            case Gone() if delivery.misses < _GONE_IN_ERROR and self._crew.now() < delivery.expires_at:
+                await self._later(delivery, result.cause, None)
             case Gone():
                 await self._expire(delivery, result.cause)
             case FetchLater():

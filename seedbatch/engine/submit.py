@@ -16,7 +16,7 @@ from seedbatch.domain.answers import (
     SubmitAnswer,
     Throttled,
 )
-from seedbatch.domain.errors import Exit, LedgerError
+from seedbatch.domain.errors import Exit, LedgerError, StaleCaller
 from seedbatch.domain.jobs import Limits
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.domain.work import Failure, Submission
@@ -79,7 +79,10 @@ class Submitter:
             cause = "this process was interrupted while the request was on the wire"
             await self._ledger.doubted(submission.attempt_id, cause, Evidence(), self._crew.now())
             raise
-        await self._record(submission, answer)
+        try:
+            await self._record(submission, answer)
+        except StaleCaller:
+            return  # a person, or another process, settled this attempt meanwhile
 
     async def _record(self, submission: Submission, answer: SubmitAnswer) -> None:
         match answer:

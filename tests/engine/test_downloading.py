@@ -32,12 +32,20 @@ async def test_detours_and_slow_hosts_are_borne(shop, fault):
 
 @pytest.mark.parametrize("fault", ["403", "404"])
 async def test_a_dead_link_with_nothing_fresher_is_expired(shop, fault):
-    process = await shop.start(*FIVE, rules=[{"on": "file", "do": fault, "at": [2]}])
+    process = await shop.start("one", rules=[{"on": "file", "do": fault}])
     assert (await process.apply()).exit is Exit.FAILED_JOBS
-    assert shop.states() == {"completed": 4, "expired": 1}
-    assert len(shop.tasks()) == 5
+    assert shop.states() == {"expired": 1}
     assert (await process.apply()).exit is Exit.FAILED_JOBS  # held: not paid for again by itself
-    assert len(shop.tasks()) == 5
+    assert len(shop.tasks()) == 1
+    await process.aclose()
+    assert_invariants(shop)
+
+
+@pytest.mark.parametrize("fault", ["403", "404"])
+async def test_a_host_that_errs_once_costs_no_clip(shop, fault):
+    process = await shop.start(*FIVE, rules=[{"on": "file", "do": fault, "at": [2, 4]}])
+    assert (await process.apply()).exit is Exit.OK
+    assert shop.states() == {"completed": 5}
     await process.aclose()
     assert_invariants(shop)
 
