@@ -79,6 +79,11 @@ NUMBERS = st.integers(-3, 20) | st.floats(allow_nan=False, allow_infinity=False)
 LEAVES = st.none() | st.booleans() | NUMBERS | st.text(max_size=3) | st.sampled_from(ODD)
 
 
+def leaf(data):
+    """A copy: what is drawn may be changed by the next mutation, and must be the same when it is drawn again."""
+    return copy.deepcopy(data.draw(LEAVES))
+
+
 def mutated(data, instance):
     instance = copy.deepcopy(instance)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -93,13 +98,13 @@ def mutated(data, instance):
                 continue
             change = data.draw(st.sampled_from(["replace", "remove", "add"]))
             if change == "replace":
-                node[name] = data.draw(LEAVES)
+                node[name] = leaf(data)
             elif change == "remove":
                 del node[name]
             elif isinstance(node, dict):
-                node[data.draw(st.text("abkey", min_size=1, max_size=4))] = data.draw(LEAVES)
+                node[data.draw(st.text("abkey", min_size=1, max_size=4))] = leaf(data)
             else:
-                node.append(data.draw(LEAVES))
+                node.append(leaf(data))
             break
     return instance
 
