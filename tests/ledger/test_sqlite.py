@@ -211,6 +211,11 @@ async def test_a_sandboxs_ledger_is_never_used_with_the_real_provider(place):
         open_at(place)
 
 
+def test_a_ledger_where_nobody_may_write_is_refused():
+    with pytest.raises(LedgerError, match="cannot be used"):
+        open_at(Path("/proc/1/seedbatch/ledger.db"))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 async def test_a_ledger_that_cannot_be_written_is_refused_but_readable(filled):
     filled.chmod(0o400)

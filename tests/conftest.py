@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+from hypothesis import settings
+
+# The same examples everywhere: a failure belongs to the change that made it. To search further:
+# pytest --hypothesis-profile=default --hypothesis-seed=random
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
