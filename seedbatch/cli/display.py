@@ -220,5 +220,5 @@ def _style(kind: Kind) -> str:
 async def _end(task: asyncio.Task[None] | None) -> None:
     if task is not None:
         task.cancel()
-        with suppress(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError, Exception):  # the run is over, whatever the display met
             await task

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -70,8 +71,9 @@ class Crew:
         return self.clock.now()
 
     def report(self, kind: Kind, name: JobName | None = None, **data: Json) -> None:
-        """Tell those who look on."""
-        self.tell(Happening(self.now(), kind, name, data))
+        """Tell those who look on; that they cannot take it never changes what is done."""
+        with suppress(Exception):
+            self.tell(Happening(self.now(), kind, name, data))
 
     def stop(self, stop: Stop, *, everything: bool = False) -> None:
         """Note a reason, once for each exit code; `everything` halts all roles."""

@@ -143,3 +143,15 @@ async def test_a_round_in_which_the_provider_says_nothing_tells_so(shop):
     outcome = await process.apply(until=Until.ROUND, submit=False)
     assert (outcome.exit, process.count(Kind.UNANSWERED)) == (Exit.PROVIDER, 5)
     assert shop.states() == {"running": 5}
+
+
+async def test_a_display_that_breaks_changes_nothing(shop):
+    process = await shop.start("one", "two")
+
+    def broken(happening):
+        raise RuntimeError(happening)
+
+    assert (await process.run(tell=broken).go()).exit is Exit.OK
+    assert shop.states() == {"completed": 2}
+    await process.aclose()
+    assert_invariants(shop)

@@ -11,6 +11,7 @@ from seedbatch.cli.group import COMMANDS
 from seedbatch.domain.errors import PRECEDENCE, Exit
 from seedbatch.engine.happenings import Kind
 from seedbatch.engine.plan import Action
+from seedbatch.manifest import load
 from seedbatch.settings import KEY_FILE_VARIABLE, KEY_VARIABLE
 
 ROOT = Path(__file__).parent.parent.parent
@@ -54,3 +55,11 @@ def test_no_link_is_dead(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_the_readmes_manifest_is_valid(tmp_path):
+    path = tmp_path / "autumn.yaml"
+    path.write_text(re.search(r"```yaml\n(.*?)```", text("README.md"), flags=re.DOTALL).group(1))
+    loaded = load([path])
+    assert loaded.problems == loaded.warnings == ()
+    assert len(loaded.batches[0].jobs) == 4
