@@ -40,7 +40,7 @@ class _Family:
         data = schema["x-seedbatch"]
         self.schema = schema
         self.checker = Checker(schema)
-        self.models: list[str] = data["models"]
+        self.models = tuple(data["models"])
         self.defaults: Mapping[str, Json] = data.get("defaults", {})
         found = data.get("references")
         self.references = found and _References(found["text"], found["list"], re.compile(found["pattern"]))
@@ -78,7 +78,7 @@ class Catalogue:
         family = self._families.get(request.model)
         if family is None:
             return []
-        instance = {"model": request.model, "input": request.input}
+        instance = {"model": request.model, "input": dict(request.input)}
         return family.checker.faults(instance) or _dangling(family, request)
 
     def warnings(self, request: Request) -> list[Fault]:
@@ -86,7 +86,7 @@ class Catalogue:
         family = self._families.get(request.model)
         if family is None or not family.warnings:
             return []
-        instance = {"model": request.model, "input": request.input}
+        instance = {"model": request.model, "input": dict(request.input)}
         return [
             Fault(one.path, "model/warning", one.message) for one in family.warnings if one.applies.is_valid(instance)
         ]

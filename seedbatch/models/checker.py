@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import jsonschema_rs
@@ -51,17 +52,19 @@ class Checker:
         """Everything that is wrong, by place; at most twenty."""
         if self.is_valid(instance):
             return []
-        found = sorted(
-            dict.fromkeys(self._told(instance)), key=lambda fault: ([str(one) for one in fault.path], fault.code)
-        )
+        try:
+            found = sorted(dict.fromkeys(self._told(instance)), key=_place)
+        except RecursionError:
+            return [Fault((), "schema/depth", "it is nested too deeply")]
         return found[:_MOST_FAULTS] or [Fault((), "schema/json", "it holds a value that JSON cannot hold")]
 
     def _told(self, instance: object) -> Iterator[Fault]:
         if self._words is None:
-            from jsonschema import Draft202012Validator  # noqa: PLC0415 - a valid manifest never needs the words
+            from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - a valid manifest needs no words
             from referencing import Registry  # noqa: PLC0415
 
-            self._words = Draft202012Validator(self._schema, registry=Registry())
+            kind = validators.extend(Draft202012Validator, {"pattern": _pattern})
+            self._words = kind(self._schema, registry=Registry())
         for error in self._words.iter_errors(instance):
             yield from _worded(error)
 
@@ -69,6 +72,24 @@ class Checker:
 def _refuse(address: str) -> Any:
     message = f"no schema is fetched: {address}"
     raise ValueError(message)
+
+
+def _place(fault: Fault) -> tuple[list[tuple[str, int]], str]:
+    """What faults are sorted by: indices as numbers, so that 2 comes before 10."""
+    return [(part, 0) if isinstance(part, str) else ("", part) for part in fault.path], fault.code
+
+
+def _pattern(_validator: Any, pattern: str, value: object, _schema: object) -> Iterator[Any]:
+    """`pattern` as the gate reads it: to Python's `re`, `$` also stands before a last line break."""
+    from jsonschema import ValidationError  # noqa: PLC0415 - imported by now
+
+    if isinstance(value, str) and not _matcher(pattern).is_valid(value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+@cache
+def _matcher(pattern: str) -> Any:
+    return jsonschema_rs.Draft202012Validator({"pattern": pattern})
 
 
 def _worded(error: Any) -> Iterator[Fault]:
@@ -80,10 +101,10 @@ def _worded(error: Any) -> Iterator[Fault]:
         return
     match error.validator:
         case "additionalProperties" | "unevaluatedProperties":
-            yield from _unknown_keys(path, value, error.schema)
+            yield from _unknown_keys(path, error)
         case "required":
-            missing = next(name for name in limit if name not in value and f"'{name}'" in error.message)
-            yield Fault(path, "schema/required", f"{missing} is missing", _describe(error.schema, missing))
+            for missing in (name for name in limit if name not in value):
+                yield Fault(path, "schema/required", f"{missing} is missing", _describe(error.schema, missing))
         case "enum":
             yield _not_one_of(path, value, limit)
         case "const":
@@ -94,18 +115,45 @@ def _worded(error: Any) -> Iterator[Fault]:
         case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf":
             hint = error.schema.get("description", "")
             yield Fault(path, "schema/range", f"{_shown(value)} is {_BOUNDS[error.validator]} {limit}", hint)
-        case "minItems" | "maxItems" | "minContains" | "maxContains" | "minLength" | "maxLength":
+        case _ if error.validator in _SIZES:
             hint = error.schema.get("description", "")
             yield Fault(path, "schema/size", _sized(error.validator, value, limit, error.schema), hint)
         case "pattern":
             hint = error.schema.get("description", "") or f"allowed: {limit}"
             yield Fault(path, "schema/pattern", f"{_shown(value)} does not have the right form", hint)
         case _:
+            yield from _worded_seldom(path, error)
+
+
+def _worded_seldom(path: tuple[str | int, ...], error: Any) -> Iterator[Fault]:
+    """Keywords that no schema of ours needs yet; a new family may."""
+    value, limit = error.instance, error.validator_value
+    if error.validator is None:  # the schema is `false`
+        yield Fault(path, "schema/refused", f"{path[-1] if path else 'this'} is not accepted here")
+        return
+    hint = error.schema.get("description", "")
+    match error.validator:
+        case "anyOf" | "oneOf":
+            fitting = "none" if error.context else "more than one"
+            yield Fault(path, f"schema/{error.validator}", f"{_shown(value)} fits {fitting} of the allowed forms", hint)
+        case "not":
+            yield Fault(path, "schema/not", f"{_shown(value)} is not allowed here", hint)
+        case "uniqueItems":
+            yield Fault(path, "schema/uniqueItems", "it holds the same twice", hint)
+        case "dependentRequired":
+            for name in (name for name in limit if name in value):
+                for missing in (one for one in limit[name] if one not in value):
+                    told = _describe(error.schema, missing)
+                    yield Fault(path, "schema/required", f"{missing} is missing: {name} needs it", told)
+        case _:
             yield Fault(path, f"schema/{error.validator}", error.message[:300])
 
 
 # What people who write YAML call JSON's types.
 _TYPES: Final = {"array": "list", "object": "mapping", "boolean": "true or false", "string": "text"}
+_SIZES: Final = frozenset(
+    f"{bound}{what}" for bound in ("min", "max") for what in ("Items", "Contains", "Length", "Properties")
+)
 _BOUNDS: Final = {
     "minimum": "less than",
     "maximum": "more than",
@@ -115,19 +163,38 @@ _BOUNDS: Final = {
 }
 
 
-def _unknown_keys(
-    path: tuple[str | int, ...], value: Mapping[str, object], schema: Mapping[str, Any]
-) -> Iterator[Fault]:
-    known = list(schema.get("properties", {}))
-    for name in value:
-        if name in known:
-            continue
+def _unknown_keys(path: tuple[str | int, ...], error: Any) -> Iterator[Fault]:
+    schema: Mapping[str, Any] = error.schema
+    if error.validator == "additionalProperties":
+        known = list(schema.get("properties", {}))
+        forms = tuple(schema.get("patternProperties", {}))
+        unknown = [
+            name for name in error.instance if name not in known and not any(re.search(one, str(name)) for one in forms)
+        ]
+    else:
+        # Which keys some branch accepts is known only to the library: its message lists the others.
+        known = list(dict.fromkeys(_properties(schema)))
+        unknown = [name for name in error.instance if repr(name) in error.message]
+    for name in unknown:
         if name in schema.get("x-seedbatch-planned", ()):
             yield Fault((*path, name), "schema/unknown-key", f"{name} is not supported in this version")
             continue
         near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        listed = f"known here: {', '.join(known)}" if known else ""
+        hint = f"did you mean {near[0]}?" if near else listed
         yield Fault((*path, name), "schema/unknown-key", f"there is no key {_shown(name)} here", hint)
+
+
+def _properties(schema: object) -> Iterator[str]:
+    """The names that a schema and its branches speak of."""
+    if not isinstance(schema, Mapping):
+        return
+    yield from schema.get("properties", {})
+    for keyword in ("allOf", "anyOf", "oneOf"):
+        for branch in schema.get(keyword, ()):
+            yield from _properties(branch)
+    for keyword in ("if", "then", "else"):
+        yield from _properties(schema.get(keyword))
 
 
 def _not_one_of(path: tuple[str | int, ...], value: object, allowed: list[object]) -> Fault:
@@ -147,9 +214,9 @@ def _not_one_of(path: tuple[str | int, ...], value: object, allowed: list[object
 
 def _sized(keyword: str, value: Any, limit: Any, schema: Mapping[str, Any]) -> str:
     match keyword:
-        case "minItems" | "minLength":
+        case "minItems" | "minLength" | "minProperties":
             return "it is empty" if not value else f"it is too short: {len(value)}, at least {limit}"
-        case "maxItems" | "maxLength":
+        case "maxItems" | "maxLength" | "maxProperties":
             return f"it is too long: {len(value)}, at most {limit}"
         case _:
             kind = schema.get("contains", {}).get("title", "items of one kind")

@@ -77,6 +77,8 @@ def test_an_orphaned_submission_is_in_doubt_and_never_sent_again(project):
     while not ledger.exists() or [job.state for job in project.records().jobs()] != [JobState.SUBMITTING]:
         time.sleep(0.02)
         assert process.poll() is None
+    while project.submitted() == 0:  # the intent is durable before the request is anywhere
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     for _ in range(2):
