@@ -7,6 +7,7 @@ remote `$ref`: neither may.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import jsonschema_rs
 
 _LONGEST_VALUE: Final = 80
 _MOST_FAULTS: Final = 20
+_NEVER: Final[Mapping[str, Any]] = {"not": {}}
 # What a YAML 1.1 parser makes of an unquoted ratio: base sixty.
 _SEXAGESIMAL: Final = {
     width * 60 + height: f"{width}:{height}" for width, height in ((16, 9), (9, 16), (1, 1), (21, 9), (4, 3), (3, 4))
@@ -60,11 +62,7 @@ class Checker:
 
     def _told(self, instance: object) -> Iterator[Fault]:
         if self._words is None:
-            from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - a valid manifest needs no words
-            from referencing import Registry  # noqa: PLC0415
-
-            kind = validators.extend(Draft202012Validator, {"pattern": _pattern})
-            self._words = kind(self._schema, registry=Registry())
+            self._words = _words(self._schema)
         for error in self._words.iter_errors(instance):
             yield from _worded(error)
 
@@ -72,6 +70,22 @@ class Checker:
 def _refuse(address: str) -> Any:
     message = f"no schema is fetched: {address}"
     raise ValueError(message)
+
+
+def _words(schema: Mapping[str, Any]) -> Any:
+    """The second reading of `schema`, by jsonschema; imported here since what is valid needs no words."""
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415
+    from referencing import Registry  # noqa: PLC0415
+
+    usual = Draft202012Validator.VALIDATORS["properties"]
+
+    def properties(validator: Any, wanted: Mapping[str, Any], instance: object, schema: object) -> Any:
+        # jsonschema loses the place where `false` stands for a property; `not` anything keeps it.
+        placed = {name: _NEVER if rule is False else rule for name, rule in wanted.items()}
+        return usual(validator, placed, instance, schema)
+
+    own = {"pattern": _pattern, "properties": properties}
+    return validators.extend(Draft202012Validator, own)(schema, registry=Registry())  # type: ignore[no-untyped-call]
 
 
 def _place(fault: Fault) -> tuple[list[tuple[str, int]], str]:
@@ -83,7 +97,11 @@ def _pattern(_validator: Any, pattern: str, value: object, _schema: object) -> I
     """`pattern` as the gate reads it: to Python's `re`, `$` also stands before a last line break."""
     from jsonschema import ValidationError  # noqa: PLC0415 - imported by now
 
-    if isinstance(value, str) and not _matcher(pattern).is_valid(value):
+    try:
+        fits = not isinstance(value, str) or _matcher(pattern).is_valid(value)
+    except UnicodeEncodeError:  # half of a surrogate pair: no question of form
+        return
+    if not fits:
         yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
@@ -128,7 +146,7 @@ def _worded(error: Any) -> Iterator[Fault]:
 def _worded_seldom(path: tuple[str | int, ...], error: Any) -> Iterator[Fault]:
     """Keywords that no schema of ours needs yet; a new family may."""
     value, limit = error.instance, error.validator_value
-    if error.validator is None:  # the schema is `false`
+    if error.validator is None or (error.validator == "not" and limit == {}):  # the schema is `false`
         yield Fault(path, "schema/refused", f"{path[-1] if path else 'this'} is not accepted here")
         return
     hint = error.schema.get("description", "")
@@ -232,6 +250,6 @@ def _describe(schema: Mapping[str, Any], name: str) -> str:
 def _shown(value: object) -> str:
     text = value if isinstance(value, str) else repr(value)
     short = text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
-    return (
-        f'"{short}"' if isinstance(value, str) else {"True": "true", "False": "false", "None": "null"}.get(short, short)
-    )
+    if isinstance(value, str):
+        return json.dumps(short, ensure_ascii=False)  # a line break at its end may be what is wrong: it is shown as \n
+    return {"True": "true", "False": "false", "None": "null"}.get(short, short)

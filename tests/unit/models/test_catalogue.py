@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -86,6 +87,7 @@ def test_unknown_parameters(name):
         ("seedance-2.0", [f"{HOST}/a.tiff"], False),
         ("seedance-2.0", [f"{HOST}/a"], False),
         ("seedance-2.0", [f"{HOST}/a?b.png"], False),
+        ("seedance-2.0", [f"{HOST}/a.png\n"], False),
         ("seedance-2.0", ["file:///a.png"], False),
         ("seedance-2.0", ["data:image/png;base64,AA.png"], False),
         ("seedance-1.5-pro", images(2), True),
@@ -108,6 +110,9 @@ def test_materials(model, urls, fits):
         ("@图4", 3, False),
         ("@image0", 3, False),
         ("@1", 0, False),
+        ("让@图1跑到@1旁边", 1, True),
+        ("让@图2跑", 1, False),
+        ("boat of @1, river of @2.", 1, False),
         ("mail me@1.example", 0, True),
         ("@2nd street", 0, True),
     ],
@@ -140,12 +145,22 @@ def test_names():
     assert "did you mean" in caught.value.hint
 
 
+def test_a_link_that_ends_in_a_line_break_is_told_so():
+    (fault,) = catalogue().check(Request("seedance-2.0", {**BASE, "mediaUrls": [f"{HOST}/a.png\n"]}))
+    assert (fault.path, fault.code) == (("input", "mediaUrls", 0), "schema/pattern")
+    assert fault.message == f'"{HOST}/a.png\\n" does not have the right form'
+
+
+def test_an_input_that_cannot_be_changed_is_an_input():
+    assert catalogue().check(Request("seedance-2.0", MappingProxyType(BASE))) == []
+
+
 def test_a_new_model_is_a_file(tmp_path: Path):
     schema = {
         "properties": {"input": {"required": ["text"], "additionalProperties": False,
                                  "properties": {"text": {"type": "string"}, "pictures": {"type": "array"}}}},
         "x-seedbatch": {
-            "models": ["new/model"],
+            "models": {"new/model": {}},
             "defaults": {"quality": "high"},
             "references": {"text": "text", "list": "pictures", "pattern": "#(\\d+)"},
             "warnings": [{"if": {"properties": {"input": {"required": ["pictures"]}}}, "path": ["input", "pictures"],

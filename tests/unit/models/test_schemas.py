@@ -50,10 +50,28 @@ def test_every_rule_of_a_model_has_its_source(path):
         assert rule["x-source"], name
         assert rule["description"], name
     assert all(one["x-source"] for one in schema["$defs"].values())
+    assert all("x-source" in rule for rule in _rules_of_one_model(schema))
     data = schema["x-seedbatch"]
+    assert all({"era", "status", "source"} <= known.keys() for known in data["models"].values())
     assert set(data["models"]) == set(schema["properties"]["model"]["enum"])
     assert all(warning["source"] for warning in data["warnings"])
     assert data["references"]["source"]
+
+
+def _rules_of_one_model(schema):
+    found = [
+        rule
+        for one in schema["allOf"]
+        for branch in ("then", "else")
+        for rule in one[branch]["properties"]["input"]["properties"].values()
+    ]
+    assert found
+    return found
+
+
+def test_a_model_is_in_one_file():
+    names = [name for path in MODELS for name in read(path)["x-seedbatch"]["models"]]
+    assert sorted(names) == sorted(set(names))
 
 
 def _references(node):
