@@ -15,7 +15,17 @@ from seedbatch.domain.difference import Known
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.records import BatchTally, Occurrence, RecordedJob, Standings
 from seedbatch.domain.states import JobState
-from seedbatch.domain.work import Delivery, Download, Failure, JobName, Occupant, RunningTask, Submission
+from seedbatch.domain.work import (
+    Caps,
+    Claim,
+    Delivery,
+    Download,
+    Failure,
+    JobName,
+    Occupant,
+    RunningTask,
+    Submission,
+)
 
 Scope = Collection[str] | None  # names of batches; None means all
 
@@ -66,19 +76,21 @@ class Store(Protocol):
 class SubmitLedger(Protocol):
     """What the submit role asks of the ledger."""
 
-    async def claim_submissions(
-        self, scope: Scope, limits: Limits, now: datetime, most: int
-    ) -> tuple[list[Submission], datetime | None]:
-        """Move up to `most` pending jobs to submitting, each with a new attempt, within the limits of all processes.
+    async def claim_submissions(self, scope: Scope, limits: Limits, caps: Caps, now: datetime, most: int) -> Claim:
+        """Move up to `most` pending jobs to submitting, each with a new attempt and its price reserved.
 
-        Also returns the moment at which the next one may be claimed, None if only another change can tell.
+        Within the limits, the budgets and the moderation brake, which hold over all processes.
         """
         ...
 
     async def accepted(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> JobState:
         """The provider named the task: running. Also for an attempt that fell in doubt meanwhile.
 
-        In doubt it is, and stays, if another attempt already holds that task.
+        In doubt it is, and stays, if another attempt already holds that task. If a person settled the attempt before
+        this answer came, the task is written down, its price counts again, and the job stays where it is.
+
+        Raises:
+            LedgerError: not in the ledger, but kept beside it, and read when the ledger is opened again.
         """
         ...
 
@@ -125,8 +137,13 @@ class CollectLedger(Protocol):
         """Terminal success with outputs: succeeded."""
         ...
 
-    async def task_failed(self, attempt_id: int, failure: Failure, now: datetime, retry_at: datetime | None) -> None:
-        """Terminal failure: failed, and with `retry_at` pending again from then on."""
+    async def task_failed(
+        self, attempt_id: int, failure: Failure, report: TaskReport, now: datetime, retry_at: datetime | None
+    ) -> None:
+        """Terminal failure: failed, and with `retry_at` pending again from then on.
+
+        A moderated task is a violation of the UTC day of the provider's own clock.
+        """
         ...
 
 
@@ -162,7 +179,31 @@ class DownloadLedger(Protocol):
         ...
 
 
-class Ledger(SubmitLedger, CollectLedger, DownloadLedger, Protocol):
+class WordLedger(Protocol):
+    """A person's word on a job; `by` tells whose, and stands in the event."""
+
+    async def adopted(self, job_id: int, task_id: str, by: str, now: datetime) -> None:
+        """The task of an in-doubt attempt is this one: running."""
+        ...
+
+    async def given_up(self, job_id: int, by: str, now: datetime) -> None:
+        """An in-doubt attempt made no task: failed as lost, and its money is free."""
+        ...
+
+    async def resubmitted(self, job_id: int, by: str, now: datetime) -> None:
+        """An in-doubt job may be sent again, and may be billed twice: pending, its earlier price stays reserved."""
+        ...
+
+    async def retried(self, job_id: int, by: str, now: datetime) -> None:
+        """A failed, expired or abandoned job is wanted again: pending."""
+        ...
+
+    async def abandoned(self, job_id: int, by: str, now: datetime) -> None:
+        """An unfinished job is no longer wanted: nobody asks about it; what it may cost stays counted."""
+        ...
+
+
+class Ledger(SubmitLedger, CollectLedger, DownloadLedger, WordLedger, Protocol):
     """The durable record."""
 
     async def declare(self, batch: BatchSpec, now: datetime) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from seedbatch.domain.jobs import BatchSpec, JobSpec, Request
+from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Request
+from seedbatch.domain.work import Caps, Submission
+from seedbatch.ports import Ledger, Scope
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -28,3 +30,11 @@ def spec(key: str, *, take: int = 1, address: str = "", prompt: str = "", output
 
 def batch(*jobs: JobSpec, name: str = "b", attempts: int = 1) -> BatchSpec:
     return BatchSpec(name, jobs, attempts=attempts, manifest="m.yaml", digest="0" * 64)
+
+
+async def claim(
+    ledger: Ledger, scope: Scope, limits: Limits, now: datetime, most: int
+) -> tuple[list[Submission], datetime | None]:
+    """A claim that no cap concerns."""
+    found = await ledger.claim_submissions(scope, limits, Caps(), now, most)
+    return list(found.submissions), found.due

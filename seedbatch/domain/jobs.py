@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from seedbatch.domain.budget import Budget
 from seedbatch.domain.fingerprint import Json, fingerprint
+from seedbatch.domain.prices import PriceTable
 
 KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -102,6 +104,7 @@ class BatchSpec:
     """The jobs of one manifest (or of several that name one batch), as wanted.
 
     `attempts` is `retry.attempts`: the tries in all that a failure documented as retryable may use.
+    `budget` caps the batch for ever; `prices` tell what its jobs cost.
     `manifest` is the path as given, `digest` the SHA-256 of the bytes that were read, `commit` the git commit that they
     belong to (empty outside a repository) and `dirty` whether the file differed from it.
     """
@@ -110,6 +113,8 @@ class BatchSpec:
     jobs: tuple[JobSpec, ...]
     limits: Limits = field(default_factory=Limits)
     attempts: int = 1
+    budget: Budget = field(default_factory=Budget)
+    prices: PriceTable = field(default_factory=PriceTable)
     manifest: str = ""
     digest: str = ""
     commit: str = ""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from seedbatch.domain.answers import MediaKind
+from seedbatch.domain.brake import Brake
+from seedbatch.domain.budget import Budget
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.jobs import Request
 from seedbatch.domain.states import FailureClass
@@ -37,6 +40,49 @@ class Submission:
     request: Request
     tries: int
     reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What a claim obeys beside the limits and each batch's own budget.
+
+    `run` counts what this process submits, `day` what the whole ledger submits on this UTC day.
+    """
+
+    run: Budget = field(default_factory=Budget)
+    day: Budget = field(default_factory=Budget)
+    brake: Brake = field(default_factory=Brake)
+
+
+class Barrier(StrEnum):
+    """What keeps pending jobs from being submitted, although the limits have room."""
+
+    BUDGET = "budget"
+    UNPRICED = "unpriced"
+    MODERATION = "moderation"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One reason why pending jobs stay pending, and what a person can do about it."""
+
+    barrier: Barrier
+    reason: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What may be submitted now.
+
+    `due` is the moment at which the next one may be claimed, None if only another change can tell. `bars` tell what
+    keeps others back; while `in_flight` tasks (submitting or running, of the whole ledger) end, they may lift.
+    """
+
+    submissions: tuple[Submission, ...] = ()
+    due: datetime | None = None
+    bars: tuple[Bar, ...] = ()
+    in_flight: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,12 +78,12 @@ class Collector:
             case Empty():
                 await self._later(task, "the task succeeded, but offers no output yet")
             case Failed(failure):
-                await self._failed(task, failure, now)
+                await self._failed(task, failure, report, now)
 
-    async def _failed(self, task: RunningTask, failure: Failure, now: datetime) -> None:
+    async def _failed(self, task: RunningTask, failure: Failure, report: TaskReport, now: datetime) -> None:
         again = failure.retryable and task.tries < task.tries_allowed
         retry_at = now + backoff(task.tries, first=self._cadence.shortest) if again else None
-        await self._ledger.task_failed(task.attempt_id, failure, now, retry_at)
+        await self._ledger.task_failed(task.attempt_id, failure, report, now, retry_at)
         kind = Kind.RETRIED if again else Kind.FAILED
         self._crew.report(
             kind, task.name, task_id=task.task_id, reason=failure.reason, failure=failure.cls, tries=task.tries

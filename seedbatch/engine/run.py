@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
@@ -14,6 +14,7 @@ from seedbatch.domain.errors import PRECEDENCE, Exit
 from seedbatch.domain.jobs import Limits
 from seedbatch.domain.records import BatchTally
 from seedbatch.domain.states import HELD, JobState
+from seedbatch.domain.work import Caps
 from seedbatch.engine.cadence import PROVIDER, Cadence
 from seedbatch.engine.collect import Collector
 from seedbatch.engine.crew import Crew, Hands, Stop
@@ -44,6 +45,7 @@ class Errand:
 
     scope: Scope
     limits: Limits
+    caps: Caps = field(default_factory=Caps)
     until: Until = Until.SETTLED
     submit: bool = True
     collect: bool = True
@@ -124,6 +126,7 @@ class Run:
             self._provider,
             Hands(group, crew.wake, submitting if errand.submit else 0),
             errand.limits,
+            errand.caps,
             errand.cadence,
         )
         self._collector = Collector(

@@ -19,7 +19,7 @@ from seedbatch.domain.answers import (
 from seedbatch.domain.errors import Exit, LedgerError, StaleCaller
 from seedbatch.domain.jobs import Limits
 from seedbatch.domain.states import FailureClass, JobState
-from seedbatch.domain.work import Failure, Submission
+from seedbatch.domain.work import Caps, Failure, Submission
 from seedbatch.engine.cadence import Cadence, backoff
 from seedbatch.engine.crew import Crew, Hands, Stop
 from seedbatch.engine.happenings import Kind
@@ -48,13 +48,21 @@ class Submitter:
     """Claims what the limits allow, sends each once, and writes down what is known afterwards."""
 
     def __init__(
-        self, crew: Crew, ledger: SubmitLedger, provider: Provider, hands: Hands, limits: Limits, cadence: Cadence
+        self,
+        crew: Crew,
+        ledger: SubmitLedger,
+        provider: Provider,
+        hands: Hands,
+        limits: Limits,
+        caps: Caps,
+        cadence: Cadence,
     ) -> None:
         self._crew = crew
         self._ledger = ledger
         self._provider = provider
         self.hands = hands
         self._limits = limits
+        self._caps = caps
         self._cadence = cadence
         self._doubts = 0
         self._unsent = 0
@@ -67,10 +75,10 @@ class Submitter:
             return None
         if self._not_before is not None and self._not_before > now:
             return self._not_before
-        submissions, due = await self._ledger.claim_submissions(self._crew.scope, self._limits, now, self.hands.free)
-        for submission in submissions:
+        claim = await self._ledger.claim_submissions(self._crew.scope, self._limits, self._caps, now, self.hands.free)
+        for submission in claim.submissions:
             self.hands.begin(self._carry(submission))
-        return now if submissions and self.hands.free > 0 else due
+        return now if claim.submissions and self.hands.free > 0 else claim.due
 
     async def _carry(self, submission: Submission) -> None:
         try:

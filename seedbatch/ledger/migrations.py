@@ -15,8 +15,9 @@ migrations: Final = Migrations("seedbatch")
 
 _TABLES: Final = """
 CREATE TABLE meta (
-  key   TEXT PRIMARY KEY,
-  value TEXT NOT NULL
+  key      TEXT PRIMARY KEY,
+  value    TEXT NOT NULL,
+  checksum BLOB
 ) STRICT;
 
 CREATE TABLE batches (
@@ -27,7 +28,12 @@ CREATE TABLE batches (
   "commit"    TEXT NOT NULL,
   dirty       INTEGER NOT NULL CHECK (dirty IN (0, 1)),
   tries       INTEGER NOT NULL CHECK (tries >= 1),
-  declared_at TEXT NOT NULL
+  max_jobs    INTEGER CHECK (max_jobs >= 0),
+  max_cost    INTEGER CHECK (max_cost >= 0),
+  currency    TEXT,
+  declared_at TEXT NOT NULL,
+  checksum    BLOB,
+  CHECK ((max_cost IS NULL) = (currency IS NULL))
 ) STRICT;
 
 CREATE TABLE jobs (
@@ -47,6 +53,8 @@ CREATE TABLE jobs (
   model       TEXT NOT NULL,
   input       TEXT NOT NULL,
   fingerprint TEXT NOT NULL CHECK (length(fingerprint) = 64),
+  price       INTEGER CHECK (price >= 0),
+  currency    TEXT,
   output      TEXT NOT NULL CHECK (output <> ''),
   axes        TEXT NOT NULL,
   tags        TEXT NOT NULL,
@@ -58,6 +66,8 @@ CREATE TABLE jobs (
   expires_at  TEXT,
   created_at  TEXT NOT NULL,
   updated_at  TEXT NOT NULL,
+  checksum    BLOB,
+  CHECK ((price IS NULL) = (currency IS NULL)),
   CHECK ((state = 'failed') = (failure IS NOT NULL)),
   CHECK (state <> 'succeeded' OR expires_at IS NOT NULL),
   UNIQUE (batch_id, base, take, revision),
@@ -75,7 +85,13 @@ CREATE TABLE attempts (
   reference   TEXT NOT NULL UNIQUE,
   task_id     TEXT UNIQUE CHECK (task_id <> ''),
   doubt       TEXT CHECK (doubt <> ''),
-  outcome     TEXT CHECK (outcome IN ('not_sent', 'throttled', 'turned_away', 'refused', 'failed', 'succeeded')),
+  outcome     TEXT CHECK (outcome IN ('not_sent', 'throttled', 'turned_away', 'refused', 'failed', 'succeeded',
+                                      'lost', 'resubmitted', 'abandoned')),
+  price       INTEGER CHECK (price >= 0),
+  currency    TEXT,
+  counted     INTEGER NOT NULL DEFAULT 1 CHECK (counted IN (0, 1)),
+  exposure    INTEGER NOT NULL DEFAULT 0 CHECK (exposure >= 0),
+  violated_on TEXT CHECK (violated_on IS NULL OR outcome = 'failed'),
   status      TEXT,
   misses      INTEGER NOT NULL DEFAULT 0 CHECK (misses >= 0),
   renewals    INTEGER NOT NULL DEFAULT 0 CHECK (renewals >= 0),
@@ -85,6 +101,11 @@ CREATE TABLE attempts (
   query_at    TEXT,
   asker       TEXT CHECK (asker IS NULL OR (outcome IS NULL AND task_id IS NOT NULL)),
   ended_at    TEXT,
+  checksum    BLOB,
+  CHECK ((price IS NULL) = (currency IS NULL)),
+  CHECK (exposure <= coalesce(price, 0)),
+  CHECK ((outcome IN ('not_sent', 'throttled', 'turned_away', 'refused')) <= (counted = 0 AND exposure = 0)),
+  CHECK ((outcome IS NULL OR outcome IN ('failed', 'succeeded', 'resubmitted', 'abandoned')) <= (counted = 1)),
   CHECK ((outcome IS NULL) = (ended_at IS NULL)),
   CHECK ((task_id IS NULL) = (accepted_at IS NULL)),
   CHECK ((outcome IN ('failed', 'succeeded')) <= (task_id IS NOT NULL)),
@@ -100,6 +121,7 @@ CREATE TABLE outputs (
   attempt_id INTEGER NOT NULL REFERENCES attempts (id),
   position   INTEGER NOT NULL CHECK (position >= 1),
   url        TEXT NOT NULL CHECK (url <> ''),
+  checksum   BLOB,
   PRIMARY KEY (attempt_id, position)
 ) STRICT;
 
@@ -114,6 +136,7 @@ CREATE TABLE artifacts (
   sha256       TEXT NOT NULL CHECK (length(sha256) = 64),
   content_type TEXT NOT NULL,
   stored_at    TEXT NOT NULL,
+  checksum     BLOB,
   FOREIGN KEY (attempt_id, position) REFERENCES outputs (attempt_id, position),
   UNIQUE (attempt_id, position),
   UNIQUE (folder, path)
@@ -128,9 +151,61 @@ CREATE TABLE events (
   attempt_id INTEGER REFERENCES attempts (id),
   from_state TEXT,
   to_state   TEXT,
-  data       TEXT NOT NULL
+  data       TEXT NOT NULL,
+  checksum   BLOB
 ) STRICT;
 CREATE INDEX events_job ON events (job_id, seq);
+
+CREATE TABLE totals (
+  scope    TEXT NOT NULL,
+  currency TEXT NOT NULL,
+  count    INTEGER NOT NULL CHECK (count >= 0),
+  exposure INTEGER NOT NULL CHECK (exposure >= 0),
+  PRIMARY KEY (scope, currency)
+) STRICT, WITHOUT ROWID;
+"""
+
+# What a claim would otherwise count anew over all attempts. `ledger check` does count anew, and compares.
+_TOTALS: Final = """
+CREATE TRIGGER attempts_reserved AFTER INSERT ON attempts
+BEGIN
+  INSERT INTO totals (scope, currency, count, exposure)
+  SELECT scope, coalesce(NEW.currency, ''), NEW.counted, NEW.exposure FROM (
+    SELECT 'batch ' || batch_id AS scope FROM jobs WHERE id = NEW.job_id
+    UNION ALL SELECT 'day ' || substr(NEW.intended_at, 1, 10)
+    UNION ALL SELECT 'owner ' || NEW.owner) WHERE true
+  ON CONFLICT (scope, currency) DO UPDATE SET count = count + excluded.count, exposure = exposure + excluded.exposure;
+END;
+
+CREATE TRIGGER attempts_released AFTER UPDATE OF counted, exposure, currency ON attempts
+BEGIN
+  UPDATE totals SET count = count - OLD.counted, exposure = exposure - OLD.exposure
+  WHERE currency = coalesce(OLD.currency, '') AND scope IN (
+    (SELECT 'batch ' || batch_id FROM jobs WHERE id = OLD.job_id),
+    'day ' || substr(OLD.intended_at, 1, 10),
+    'owner ' || OLD.owner);
+  INSERT INTO totals (scope, currency, count, exposure)
+  SELECT scope, coalesce(NEW.currency, ''), NEW.counted, NEW.exposure FROM (
+    SELECT 'batch ' || batch_id AS scope FROM jobs WHERE id = NEW.job_id
+    UNION ALL SELECT 'day ' || substr(NEW.intended_at, 1, 10)
+    UNION ALL SELECT 'owner ' || NEW.owner) WHERE true
+  ON CONFLICT (scope, currency) DO UPDATE SET count = count + excluded.count, exposure = exposure + excluded.exposure;
+END;
+
+CREATE TRIGGER attempts_finished AFTER UPDATE OF outcome ON attempts
+WHEN OLD.outcome IS NULL AND NEW.outcome IN ('failed', 'succeeded')
+BEGIN
+  INSERT INTO totals (scope, currency, count, exposure) VALUES ('finished', '', 1, 0)
+  ON CONFLICT (scope, currency) DO UPDATE SET count = count + 1;
+END;
+
+CREATE TRIGGER attempts_rejected AFTER UPDATE OF violated_on ON attempts
+WHEN OLD.violated_on IS NULL AND NEW.violated_on IS NOT NULL
+BEGIN
+  INSERT INTO totals (scope, currency, count, exposure)
+  VALUES ('rejected', '', 1, 0), ('violations ' || NEW.violated_on, '', 1, 0)
+  ON CONFLICT (scope, currency) DO UPDATE SET count = count + 1;
+END;
 """
 
 _GUARDS: Final = """
@@ -157,7 +232,7 @@ CREATE TRIGGER attempts_task_kept BEFORE UPDATE OF task_id ON attempts WHEN OLD.
 BEGIN SELECT RAISE(ABORT, 'a task id is never replaced'); END;
 CREATE TRIGGER attempts_ended BEFORE UPDATE OF outcome ON attempts WHEN OLD.outcome IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'an attempt ends once'); END;
-CREATE TRIGGER events_unchanged BEFORE UPDATE ON events
+CREATE TRIGGER events_unchanged BEFORE UPDATE OF seq, at, type, job_id, attempt_id, from_state, to_state, data ON events
 BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
 CREATE TRIGGER events_kept BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
@@ -166,7 +241,7 @@ BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
 
 @migrations(name="0001_first_tables")
 def _first_tables(db: Database) -> None:
-    for statement in _statements(_TABLES + _GUARDS):
+    for statement in _statements(_TABLES + _TOTALS + _GUARDS):
         db.conn.execute(statement)
 
 

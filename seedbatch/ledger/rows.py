@@ -11,6 +11,7 @@ from typing import Any
 from seedbatch.domain.errors import StaleCaller
 from seedbatch.domain.moments import stamp
 from seedbatch.domain.states import JobState, sources
+from seedbatch.ports import Scope
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # made once: a third of its cost
 
@@ -18,6 +19,12 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # 
 def to_json(value: object) -> str:
     """Compact JSON that reads well in a database browser."""
     return _ENCODE(value)
+
+
+def scope_names(scope: Scope) -> tuple[str | None, str | None]:
+    """The two values of `(? IS NULL OR name IN (SELECT value FROM json_each(?)))`."""
+    names = None if scope is None else to_json(sorted(scope))
+    return names, names
 
 
 def note(

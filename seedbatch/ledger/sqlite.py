@@ -6,23 +6,26 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from seedbatch import __version__
 from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
 from seedbatch.domain.errors import LedgerError, StaleCaller
-from seedbatch.domain.jobs import BatchSpec, Limits, Request
+from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.records import BatchTally
-from seedbatch.domain.states import JobState
-from seedbatch.domain.work import Delivery, Failure, JobName, Occupant, Output, RunningTask, Submission
+from seedbatch.domain.states import FailureClass, JobState
+from seedbatch.domain.work import Caps, Claim, Delivery, Failure, JobName, Occupant, Output, RunningTask
+from seedbatch.ledger import words
+from seedbatch.ledger.attempts import accepted, doubt, end, fail, open_attempt, seen, times, violated
+from seedbatch.ledger.claims import claim
 from seedbatch.ledger.declaration import declare
 from seedbatch.ledger.locks import Owner, WriteLock, is_dead
 from seedbatch.ledger.opening import Kind, connect, prepare
-from seedbatch.ledger.rows import move, note, to_json
+from seedbatch.ledger.rows import move, note, scope_names, to_json
 from seedbatch.ledger.tallies import tallies
 from seedbatch.ledger.writer import Verb, Writer
 from seedbatch.ports import Scope
@@ -30,7 +33,6 @@ from seedbatch.ports import Scope
 T = TypeVar("T")
 
 _DIED = "the process that was submitting it ended before the answer was recorded"
-_TWICE = "the provider named a task that another attempt already holds"
 
 
 class SqliteLedger:
@@ -118,82 +120,21 @@ class SqliteLedger:
 
     # -- submit ---------------------------------------------------------------------------------------------------
 
-    async def claim_submissions(
-        self, scope: Scope, limits: Limits, now: datetime, most: int
-    ) -> tuple[list[Submission], datetime | None]:
-        """Move up to `most` pending jobs to submitting, each with a new attempt, within the limits of all processes.
-
-        Also returns the moment at which the next one may be claimed, None if only another change can tell.
-        """
-
-        def verb(connection: sqlite3.Connection) -> tuple[list[Submission], datetime | None]:
-            room = _room(connection, limits, most)
-            if room <= 0:
-                return [], None
-            if limits.submits_per_minute is not None:
-                free_at = _pace(connection, timedelta(minutes=1) / limits.submits_per_minute, now)
-                if free_at > now:
-                    return [], free_at
-                room = 1
-            rows = _pending(connection, scope, now, room)
-            claimed = self._claim(connection, rows, now)
-            return claimed, None if claimed else _next_pending(connection, scope)
-
-        return await self._run(verb)
-
-    def _claim(self, connection: sqlite3.Connection, rows: list[tuple[Any, ...]], now: datetime) -> list[Submission]:
-        ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM attempts")
-        claimed = [
-            Submission(
-                job_id=job_id,
-                attempt_id=attempt_id,
-                name=JobName(batch, address),
-                request=Request(model, json.loads(request)),
-                tries=tries + 1,
-                reference=f"seedbatch-{self.id}-{job_id}-{number + 1}",
+    async def claim_submissions(self, scope: Scope, limits: Limits, caps: Caps, now: datetime, most: int) -> Claim:
+        """Move up to `most` pending jobs to submitting, each with a new attempt and its price reserved."""
+        return await self._run(
+            lambda connection: claim(
+                connection, self._owner.id, self.id, scope=scope, limits=limits, caps=caps, now=now, most=most
             )
-            for attempt_id, (job_id, batch, address, model, request, number, tries) in enumerate(rows, start=last + 1)
-        ]
-        connection.executemany(
-            "INSERT INTO attempts (id, job_id, number, owner, reference, intended_at) VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (one.attempt_id, one.job_id, row[5] + 1, self._owner.id, one.reference, stamp(now))
-                for one, row in zip(claimed, rows, strict=True)
-            ],
         )
-        connection.executemany(
-            "UPDATE jobs SET state = 'submitting', reason = '', updated_at = ? WHERE id = ?",
-            [(stamp(now), one.job_id) for one in claimed],
-        )
-        connection.executemany(
-            "INSERT INTO events (at, type, job_id, attempt_id, from_state, to_state, data)"
-            " VALUES (?, 'intended', ?, ?, 'pending', 'submitting', '{}')",
-            [(stamp(now), one.job_id, one.attempt_id) for one in claimed],
-        )
-        return claimed
 
     async def accepted(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> JobState:
         """The provider named the task: running. Also for an attempt that fell in doubt meanwhile.
 
-        In doubt it is, and stays, if another attempt already holds that task.
+        In doubt it is, and stays, if another attempt already holds that task. If a person settled the attempt before
+        this answer came, the task is written down, its price counts again, and the job stays where it is.
         """
-
-        def verb(connection: sqlite3.Connection) -> JobState:
-            job_id = _open_attempt(connection, attempt_id, "task_id IS NULL")
-            try:
-                connection.execute(
-                    "UPDATE attempts SET task_id = ?, accepted_at = ?, query_at = ? WHERE id = ?",
-                    (task_id, stamp(now), stamp(query_at), attempt_id),
-                )
-            except sqlite3.IntegrityError:  # task ids are unique
-                _doubt(connection, job_id, attempt_id, _TWICE, data={"task_id": task_id}, now=now)
-                return JobState.IN_DOUBT
-            move(
-                connection, job_id, JobState.RUNNING, now, "accepted", attempt_id=attempt_id, data={"task_id": task_id}
-            )
-            return JobState.RUNNING
-
-        return await self._run(verb)
+        return await self._run(lambda connection: accepted(connection, attempt_id, task_id, now, query_at))
 
     async def not_sent(self, attempt_id: int, cause: str, now: datetime, not_before: datetime) -> None:
         """Nothing left: pending again, not before a moment. The attempt does not count as a try."""
@@ -211,8 +152,8 @@ class SqliteLedger:
         self, attempt_id: int, outcome: str, cause: str, now: datetime, not_before: datetime | None
     ) -> None:
         def verb(connection: sqlite3.Connection) -> None:
-            job_id = _open_attempt(connection, attempt_id, "task_id IS NULL")
-            _end(connection, attempt_id, outcome, now)
+            job_id = open_attempt(connection, attempt_id, "task_id IS NULL")
+            end(connection, attempt_id, outcome, now)
             later = {"not_before": None if not_before is None else stamp(not_before)}
             data = {"cause": cause}
             move(connection, job_id, JobState.PENDING, now, outcome, attempt_id=attempt_id, data=data, columns=later)
@@ -223,9 +164,9 @@ class SqliteLedger:
         """Refused for the request's sake: failed, nothing was charged."""
 
         def verb(connection: sqlite3.Connection) -> None:
-            job_id = _open_attempt(connection, attempt_id, "task_id IS NULL")
-            _end(connection, attempt_id, "refused", now)
-            _fail(connection, job_id, attempt_id, event="refused", failure=failure, data=_seen(evidence), now=now)
+            job_id = open_attempt(connection, attempt_id, "task_id IS NULL")
+            end(connection, attempt_id, "refused", now)
+            fail(connection, job_id, attempt_id, event="refused", failure=failure, data=seen(evidence), now=now)
 
         await self._run(verb)
 
@@ -233,8 +174,8 @@ class SqliteLedger:
         """May have been accepted: in doubt."""
 
         def verb(connection: sqlite3.Connection) -> None:
-            job_id = _open_attempt(connection, attempt_id, "task_id IS NULL")
-            _doubt(connection, job_id, attempt_id, cause, data=_seen(evidence), now=now)
+            job_id = open_attempt(connection, attempt_id, "task_id IS NULL")
+            doubt(connection, job_id, attempt_id, cause, data=seen(evidence), now=now)
 
         await self._run(verb)
 
@@ -255,7 +196,7 @@ class SqliteLedger:
                 " WHERE a.outcome IS NULL AND a.task_id IS NOT NULL AND a.asker IS NULL AND a.query_at <= ?"
                 " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))"
                 " ORDER BY a.query_at LIMIT ?",
-                (stamp(now), *_scope(scope), most),
+                (stamp(now), *scope_names(scope), most),
             ).fetchall()
             connection.executemany(
                 "UPDATE attempts SET asker = ? WHERE id = ?", [(self._owner.id, row[1]) for row in rows]
@@ -265,7 +206,7 @@ class SqliteLedger:
                 " JOIN batches b ON b.id = j.batch_id"
                 " WHERE a.outcome IS NULL AND a.task_id IS NOT NULL AND a.asker IS NULL"
                 " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
-                _scope(scope),
+                scope_names(scope),
             )
             return [_running(row) for row in rows], due and moment(due)
 
@@ -275,7 +216,7 @@ class SqliteLedger:
         """Not terminal: ask again at `query_at`."""
 
         def verb(connection: sqlite3.Connection) -> None:
-            job_id = _open_attempt(connection, attempt_id, "task_id IS NOT NULL")
+            job_id = open_attempt(connection, attempt_id, "task_id IS NOT NULL")
             ((before,),) = connection.execute("SELECT status FROM attempts WHERE id = ?", (attempt_id,))
             connection.execute(
                 "UPDATE attempts SET status = ?, misses = 0, query_at = ?, asker = NULL WHERE id = ?",
@@ -290,7 +231,7 @@ class SqliteLedger:
         """No usable answer: one more miss, ask again at `query_at`."""
 
         def verb(connection: sqlite3.Connection) -> None:
-            job_id = _open_attempt(connection, attempt_id, "task_id IS NOT NULL")
+            job_id = open_attempt(connection, attempt_id, "task_id IS NOT NULL")
             connection.execute(
                 "UPDATE attempts SET misses = misses + 1, query_at = ?, asker = NULL WHERE id = ?",
                 (stamp(query_at), attempt_id),
@@ -303,19 +244,19 @@ class SqliteLedger:
         """Terminal success with outputs: succeeded."""
 
         def verb(connection: sqlite3.Connection) -> None:
-            job_id = _open_attempt(connection, attempt_id, "task_id IS NOT NULL")
+            job_id = open_attempt(connection, attempt_id, "task_id IS NOT NULL")
             kind = report.kind or MediaKind.VIDEO
             connection.execute(
-                "UPDATE attempts SET kind = ?, status = ?, query_at = NULL, asker = NULL WHERE id = ?",
+                "UPDATE attempts SET kind = ?, status = ? WHERE id = ?",
                 (kind, report.status, attempt_id),
             )
-            _end(connection, attempt_id, "succeeded", now)
+            end(connection, attempt_id, "succeeded", now)
             connection.executemany(
                 "INSERT INTO outputs (attempt_id, position, url) VALUES (?, ?, ?)",
                 [(attempt_id, position, url) for position, url in enumerate(report.urls, start=1)],
             )
             columns = {"expires_at": stamp(expires_at), "not_before": None, "misses": 0}
-            data = {**_times(report), "outputs": len(report.urls)}
+            data = {**times(report), "outputs": len(report.urls)}
             move(
                 connection, job_id, JobState.SUCCEEDED, now, "succeeded",
                 attempt_id=attempt_id, data=data, columns=columns,
@@ -323,14 +264,17 @@ class SqliteLedger:
 
         await self._run(verb)
 
-    async def task_failed(self, attempt_id: int, failure: Failure, now: datetime, retry_at: datetime | None) -> None:
+    async def task_failed(
+        self, attempt_id: int, failure: Failure, report: TaskReport, now: datetime, retry_at: datetime | None
+    ) -> None:
         """Terminal failure: failed, and with `retry_at` pending again from then on, if the job is still wanted."""
 
         def verb(connection: sqlite3.Connection) -> None:
-            job_id = _open_attempt(connection, attempt_id, "task_id IS NOT NULL")
-            connection.execute("UPDATE attempts SET query_at = NULL, asker = NULL WHERE id = ?", (attempt_id,))
-            _end(connection, attempt_id, "failed", now)
-            _fail(connection, job_id, attempt_id, event="failed", failure=failure, data={}, now=now)
+            job_id = open_attempt(connection, attempt_id, "task_id IS NOT NULL")
+            end(connection, attempt_id, "failed", now)
+            if failure.cls is FailureClass.MODERATION:
+                violated(connection, attempt_id, report.updated_at or now)
+            fail(connection, job_id, attempt_id, event="failed", failure=failure, data=times(report), now=now)
             ((standing,),) = connection.execute("SELECT standing FROM jobs WHERE id = ?", (job_id,))
             if retry_at is not None and standing == "current":
                 later = {"not_before": stamp(retry_at)}
@@ -356,7 +300,7 @@ class SqliteLedger:
                 " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))"
                 " AND a.id = (SELECT max(id) FROM attempts WHERE job_id = j.id)"
                 " ORDER BY j.expires_at LIMIT ?",
-                (stamp(now), *_scope(scope), most),
+                (stamp(now), *scope_names(scope), most),
             ).fetchall()
             connection.executemany(
                 "UPDATE jobs SET downloader = ? WHERE id = ?", [(self._owner.id, row["job_id"]) for row in rows]
@@ -366,7 +310,7 @@ class SqliteLedger:
                 "SELECT min(coalesce(j.not_before, '')) FROM jobs j JOIN batches b ON b.id = j.batch_id"
                 " WHERE j.state = 'succeeded' AND j.downloader IS NULL"
                 " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
-                _scope(scope),
+                scope_names(scope),
             )
             return deliveries, None if due is None else moment(due) if due else now
 
@@ -419,7 +363,7 @@ class SqliteLedger:
                 [(attempt_id, position, url) for position, url in enumerate(report.urls, start=1)],
             )
             connection.execute("UPDATE attempts SET renewals = renewals + 1 WHERE id = ?", (attempt_id,))
-            note(connection, now, "renewed", job_id, attempt_id=attempt_id, data=_times(report))
+            note(connection, now, "renewed", job_id, attempt_id=attempt_id, data=times(report))
 
         await self._run(verb)
 
@@ -462,6 +406,28 @@ class SqliteLedger:
 
         await self._run(verb)
 
+    # -- a person's word ------------------------------------------------------------------------------------------
+
+    async def adopted(self, job_id: int, task_id: str, by: str, now: datetime) -> None:
+        """The task of an in-doubt attempt is this one: running."""
+        await self._run(lambda connection: words.adopted(connection, job_id, task_id, by, now))
+
+    async def given_up(self, job_id: int, by: str, now: datetime) -> None:
+        """An in-doubt attempt made no task: failed as lost, and its money is free."""
+        await self._run(lambda connection: words.given_up(connection, job_id, by, now))
+
+    async def resubmitted(self, job_id: int, by: str, now: datetime) -> None:
+        """An in-doubt job may be sent again, and may be billed twice: pending, its earlier price stays reserved."""
+        await self._run(lambda connection: words.resubmitted(connection, job_id, by, now))
+
+    async def retried(self, job_id: int, by: str, now: datetime) -> None:
+        """A failed, expired or abandoned job is wanted again: pending."""
+        await self._run(lambda connection: words.retried(connection, job_id, by, now))
+
+    async def abandoned(self, job_id: int, by: str, now: datetime) -> None:
+        """An unfinished job is no longer wanted: nobody asks about it; what it may cost stays counted."""
+        await self._run(lambda connection: words.abandoned(connection, job_id, by, now))
+
     def _downloading(self, connection: sqlite3.Connection, job_id: int) -> int:
         row = connection.execute(
             "SELECT (SELECT max(id) FROM attempts WHERE job_id = j.id) FROM jobs j"
@@ -471,125 +437,6 @@ class SqliteLedger:
         if row is None:
             raise StaleCaller(f"job {job_id} is not being downloaded by this process")
         return int(row[0])
-
-
-def _scope(scope: Scope) -> tuple[str | None, str | None]:
-    names = None if scope is None else to_json(sorted(scope))
-    return names, names
-
-
-def _room(connection: sqlite3.Connection, limits: Limits, most: int) -> int:
-    if limits.submitting is None and limits.in_flight is None:
-        return most
-    ((submitting,),) = connection.execute("SELECT count(*) FROM jobs WHERE state = 'submitting'")
-    if limits.submitting is not None:
-        most = min(most, limits.submitting - submitting)
-    if limits.in_flight is not None:
-        ((running,),) = connection.execute("SELECT count(*) FROM jobs WHERE state = 'running'")
-        most = min(most, limits.in_flight - submitting - running)
-    return most
-
-
-def _pending(connection: sqlite3.Connection, scope: Scope, now: datetime, room: int) -> list[tuple[Any, ...]]:
-    """The next jobs to submit, batch by batch in the manifest's order, each read off the index."""
-    rows: list[tuple[Any, ...]] = []
-    for (batch_id,) in connection.execute(
-        "SELECT id FROM batches WHERE (? IS NULL OR name IN (SELECT value FROM json_each(?))) ORDER BY id",
-        _scope(scope),
-    ).fetchall():
-        rows += connection.execute(
-            "SELECT j.id, b.name, j.address, j.model, j.input,"
-            " (SELECT count(*) FROM attempts WHERE job_id = j.id),"
-            " (SELECT count(*) FROM attempts WHERE job_id = j.id"
-            "  AND outcome NOT IN ('not_sent', 'throttled', 'turned_away'))"
-            " FROM batches b CROSS JOIN jobs j INDEXED BY jobs_queue"
-            " WHERE b.id = ? AND j.state = 'pending' AND j.batch_id = b.id AND j.standing = 'current'"
-            " AND (j.not_before IS NULL OR j.not_before <= ?) ORDER BY j.position LIMIT ?",
-            (batch_id, stamp(now), room - len(rows)),
-        ).fetchall()
-        if len(rows) >= room:
-            break
-    return rows
-
-
-def _pace(connection: sqlite3.Connection, gap: timedelta, now: datetime) -> datetime:
-    ((last,),) = connection.execute("SELECT max(intended_at) FROM attempts")
-    if last is None:
-        return now
-    # A clock that was set back must not stop submissions until it has caught up.
-    return min(moment(last), now) + gap
-
-
-def _next_pending(connection: sqlite3.Connection, scope: Scope) -> datetime | None:
-    ((due,),) = connection.execute(
-        "SELECT min(j.not_before) FROM jobs j JOIN batches b ON b.id = j.batch_id"
-        " WHERE j.state = 'pending' AND j.standing = 'current'"
-        " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
-        _scope(scope),
-    )
-    return due and moment(due)
-
-
-def _open_attempt(connection: sqlite3.Connection, attempt_id: int, condition: str) -> int:
-    row = connection.execute(
-        f"SELECT job_id FROM attempts WHERE id = ? AND outcome IS NULL AND {condition}",  # noqa: S608 - our words
-        (attempt_id,),
-    ).fetchone()
-    if row is None:
-        raise StaleCaller(f"attempt {attempt_id} has moved on")
-    return int(row[0])
-
-
-def _end(connection: sqlite3.Connection, attempt_id: int, outcome: str, now: datetime) -> None:
-    connection.execute("UPDATE attempts SET outcome = ?, ended_at = ? WHERE id = ?", (outcome, stamp(now), attempt_id))
-
-
-def _fail(
-    connection: sqlite3.Connection,
-    job_id: int,
-    attempt_id: int,
-    *,
-    event: str,
-    failure: Failure,
-    data: Mapping[str, object],
-    now: datetime,
-) -> None:
-    columns = {"failure": failure.cls, "reason": failure.reason}
-    facts = {"class": failure.cls, "reason": failure.reason, **data}
-    move(connection, job_id, JobState.FAILED, now, event, attempt_id=attempt_id, data=facts, columns=columns)
-
-
-def _doubt(
-    connection: sqlite3.Connection,
-    job_id: int,
-    attempt_id: int,
-    cause: str,
-    *,
-    data: Mapping[str, object],
-    now: datetime,
-) -> None:
-    connection.execute("UPDATE attempts SET doubt = ? WHERE id = ?", (cause, attempt_id))
-    ((state,),) = connection.execute("SELECT state FROM jobs WHERE id = ?", (job_id,))
-    facts = {"cause": cause, **data}
-    if state == JobState.IN_DOUBT:
-        note(connection, now, "doubted", job_id, attempt_id=attempt_id, data=facts)
-    else:
-        move(connection, job_id, JobState.IN_DOUBT, now, "doubted", attempt_id=attempt_id, data=facts)
-
-
-def _seen(evidence: Evidence) -> dict[str, object]:
-    facts = {
-        "status": evidence.status,
-        "code": evidence.code,
-        "message": evidence.message or None,
-        "body": evidence.body or None,
-    }
-    return {name: value for name, value in facts.items() if value is not None}
-
-
-def _times(report: TaskReport) -> dict[str, object]:
-    times = {"created_at": report.created_at, "updated_at": report.updated_at}
-    return {name: stamp(value) for name, value in times.items() if value is not None}
 
 
 def _running(row: tuple[Any, ...]) -> RunningTask:

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from samples import NOON, batch, spec
+from samples import NOON, batch, claim, spec
 
 from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
 from seedbatch.domain.errors import StaleCaller
@@ -18,6 +18,7 @@ from seedbatch.domain.work import Failure, JobName
 FREE = Limits()
 WEEK = timedelta(days=7)
 LOST = Failure(FailureClass.PROVIDER, "no reason", retryable=True)
+END = TaskReport("t1", "FAILURE")
 
 
 def file(path: str, size: int = 10) -> StoredFile:
@@ -34,7 +35,7 @@ async def states(ledger):
 
 
 async def submit_one(ledger, clock, task_id="t1"):
-    (submission,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 1)
+    (submission,), _ = await claim(ledger, None, FREE, clock.after(1), 1)
     await ledger.accepted(submission.attempt_id, task_id, clock.after(1), clock.after(0))
     return submission
 
@@ -50,7 +51,7 @@ async def run_one(ledger, clock, task_id="t1", urls=()):
 async def test_a_job_goes_from_wanted_to_disk(ledger, clock, records):
     await ledger.declare(batch(spec("river")), NOON)
     assert await states(ledger) == {JobState.PENDING: 1}
-    (submission,), due = await ledger.claim_submissions(None, FREE, clock.after(1), 5)
+    (submission,), due = await claim(ledger, None, FREE, clock.after(1), 5)
     assert (submission.name, submission.tries, due) == (JobName("b", "river"), 1, None)
     assert submission.request.input["ratio"] == "16:9"
     assert await states(ledger) == {JobState.SUBMITTING: 1}
@@ -73,7 +74,7 @@ async def test_a_job_goes_from_wanted_to_disk(ledger, clock, records):
 async def test_replaying_the_events_gives_the_state(ledger, clock, records):
     await ledger.declare(batch(spec("a"), spec("b"), spec("c")), NOON)
     await run_one(ledger, clock, "t1")
-    (doubtful, refused), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 2)
+    (doubtful, refused), _ = await claim(ledger, None, FREE, clock.after(1), 2)
     await ledger.doubted(doubtful.attempt_id, "no answer", Evidence(status=502), clock.after(1))
     await ledger.refused(refused.attempt_id, Failure(FailureClass.INVALID, "no"), Evidence(status=400), clock.after(1))
     for job in records.jobs():
@@ -91,7 +92,7 @@ async def test_two_claims_never_hold_one_job(another, clock):
 
     async def take_all(ledger):
         names = []
-        while found := (await ledger.claim_submissions(None, FREE, clock.now, 3))[0]:
+        while found := (await claim(ledger, None, FREE, clock.now, 3))[0]:
             names += [submission.name for submission in found]
         return names
 
@@ -104,62 +105,62 @@ async def test_submitting_and_in_flight_are_ceilings_over_all_processes(another,
     one, two = await another(), await another()
     await one.declare(batch(*(spec(f"j{number}") for number in range(10))), NOON)
     limits = Limits(submitting=2, in_flight=3)
-    first, _ = await one.claim_submissions(None, limits, clock.after(1), 10)
+    first, _ = await claim(one, None, limits, clock.after(1), 10)
     assert len(first) == 2
-    assert (await two.claim_submissions(None, limits, clock.after(1), 10))[0] == []
+    assert (await claim(two, None, limits, clock.after(1), 10))[0] == []
     await one.accepted(first[0].attempt_id, "t1", clock.after(1), clock.now)
-    second, _ = await two.claim_submissions(None, limits, clock.after(1), 10)
+    second, _ = await claim(two, None, limits, clock.after(1), 10)
     assert len(second) == 1
     await one.accepted(first[1].attempt_id, "t2", clock.after(1), clock.now)
-    assert (await two.claim_submissions(None, limits, clock.after(1), 10))[0] == []
+    assert (await claim(two, None, limits, clock.after(1), 10))[0] == []
     # what is in doubt has no place at the provider that anybody could count on
     await two.doubted(second[0].attempt_id, "no answer", Evidence(), clock.after(1))
-    assert len((await two.claim_submissions(None, limits, clock.after(1), 10))[0]) == 1
+    assert len((await claim(two, None, limits, clock.after(1), 10))[0]) == 1
 
 
 async def test_the_pace_holds_over_all_processes(another, clock):
     one, two = await another(), await another()
     await one.declare(batch(*(spec(f"j{number}") for number in range(4))), NOON)
     limits = Limits(submits_per_minute=30)
-    first, _ = await one.claim_submissions(None, limits, clock.now, 10)
+    first, _ = await claim(one, None, limits, clock.now, 10)
     assert len(first) == 1
-    none, due = await two.claim_submissions(None, limits, clock.after(0.5), 10)
+    none, due = await claim(two, None, limits, clock.after(0.5), 10)
     assert (none, due) == ([], NOON + timedelta(seconds=2))
-    assert len((await two.claim_submissions(None, limits, clock.after(1.5), 10))[0]) == 1
+    assert len((await claim(two, None, limits, clock.after(1.5), 10))[0]) == 1
     # a clock that was set back delays by one gap, not by an hour
     back = clock.now - timedelta(hours=1)
-    none, due = await one.claim_submissions(None, limits, back, 10)
+    none, due = await claim(one, None, limits, back, 10)
     assert (none, due) == ([], back + timedelta(seconds=2))
 
 
 async def test_what_was_not_sent_is_pending_again_and_no_try(ledger, clock):
     await ledger.declare(batch(spec("river")), NOON)
-    (submission,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 1)
+    (submission,), _ = await claim(ledger, None, FREE, clock.after(1), 1)
     later = clock.now + timedelta(seconds=30)
     await ledger.not_sent(submission.attempt_id, "refused", clock.after(1), later)
-    assert await ledger.claim_submissions(None, FREE, clock.after(1), 1) == ([], later)
-    (again,), _ = await ledger.claim_submissions(None, FREE, clock.after(60), 1)
+    assert await claim(ledger, None, FREE, clock.after(1), 1) == ([], later)
+    (again,), _ = await claim(ledger, None, FREE, clock.after(60), 1)
     assert (again.tries, again.attempt_id != submission.attempt_id) == (1, True)
     assert again.reference != submission.reference
     await ledger.throttled(again.attempt_id, "429", clock.after(1), clock.now)
-    (third,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 1)
+    (third,), _ = await claim(ledger, None, FREE, clock.after(1), 1)
     await ledger.turned_away(third.attempt_id, "401", clock.after(1))
-    (fourth,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 1)
+    (fourth,), _ = await claim(ledger, None, FREE, clock.after(1), 1)
     assert fourth.tries == 1
 
 
 async def test_in_doubt_is_never_claimed_again_yet_a_late_answer_counts(ledger, clock, records):
     await ledger.declare(batch(spec("river")), NOON)
-    (submission,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 1)
+    (submission,), _ = await claim(ledger, None, FREE, clock.after(1), 1)
     await ledger.doubted(submission.attempt_id, "no answer", Evidence(), clock.after(1))
-    assert await ledger.claim_submissions(None, FREE, clock.after(10**6), 1) == ([], None)
+    assert await claim(ledger, None, FREE, clock.after(10**6), 1) == ([], None)
     assert [job.reason for job in records.standings(clock.now, 0).in_doubt] == ["no answer"]
     assert await ledger.accepted(submission.attempt_id, "t1", clock.after(1), clock.now) is JobState.RUNNING
 
 
 async def test_one_task_cannot_answer_for_two_attempts(ledger, clock):
     await ledger.declare(batch(spec("a"), spec("b")), NOON)
-    (one, two), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 2)
+    (one, two), _ = await claim(ledger, None, FREE, clock.after(1), 2)
     await ledger.accepted(one.attempt_id, "t1", clock.after(1), clock.now)
     assert await ledger.accepted(two.attempt_id, "t1", clock.after(1), clock.now) is JobState.IN_DOUBT
     assert await states(ledger) == {JobState.RUNNING: 1, JobState.IN_DOUBT: 1}
@@ -181,7 +182,7 @@ async def test_stale_callers_change_nothing(ledger, clock):
         with pytest.raises(StaleCaller):
             await verb
     assert await states(ledger) == before
-    await ledger.task_failed(submission.attempt_id, LOST, clock.now, None)
+    await ledger.task_failed(submission.attempt_id, LOST, END, clock.now, None)
     with pytest.raises(StaleCaller):
         await ledger.succeeded(submission.attempt_id, report("t1"), clock.now, clock.now + WEEK)
 
@@ -209,9 +210,9 @@ async def test_only_one_asks_about_a_task(another, clock):
 async def test_a_retry_that_the_manifest_allows_is_a_new_attempt(ledger, clock):
     await ledger.declare(batch(spec("river"), attempts=2), NOON)
     submission = await submit_one(ledger, clock)
-    await ledger.task_failed(submission.attempt_id, LOST, clock.after(1), clock.now + timedelta(seconds=9))
+    await ledger.task_failed(submission.attempt_id, LOST, END, clock.after(1), clock.now + timedelta(seconds=9))
     assert await states(ledger) == {JobState.PENDING: 1}
-    (again,), _ = await ledger.claim_submissions(None, FREE, clock.after(10), 1)
+    (again,), _ = await claim(ledger, None, FREE, clock.after(10), 1)
     assert (again.tries, again.job_id) == (2, submission.job_id)
 
 
@@ -219,8 +220,8 @@ async def test_a_retry_is_not_for_jobs_that_nobody_wants_any_more(ledger, clock)
     await ledger.declare(batch(spec("river", prompt="old"), attempts=2), NOON)
     submission = await submit_one(ledger, clock)
     await ledger.declare(batch(spec("river", prompt="new"), attempts=2), clock.after(1))
-    await ledger.task_failed(submission.attempt_id, LOST, clock.after(1), clock.now)
-    (claimed,), _ = await ledger.claim_submissions(None, FREE, clock.after(10), 5)
+    await ledger.task_failed(submission.attempt_id, LOST, END, clock.after(1), clock.now)
+    (claimed,), _ = await claim(ledger, None, FREE, clock.after(10), 5)
     assert claimed.request.input["prompt"] == "new"
 
 
@@ -264,7 +265,7 @@ async def test_what_is_gone_is_expired(ledger, clock):
     delivery = await run_one(ledger, clock)
     await ledger.expired(delivery.job_id, "404", clock.after(1))
     assert await states(ledger) == {JobState.EXPIRED: 1}
-    assert await ledger.claim_submissions(None, FREE, clock.after(10**6), 5) == ([], None)
+    assert await claim(ledger, None, FREE, clock.after(10**6), 5) == ([], None)
 
 
 async def test_declaring_again_changes_nothing(ledger, clock, records):
@@ -299,7 +300,7 @@ async def test_a_changed_request_is_the_next_revision_and_the_way_back_is_free(l
         (1, Standing.CURRENT),
         (2, Standing.SUPERSEDED),
     ]
-    assert await ledger.claim_submissions(None, FREE, clock.after(1), 5) == ([], None)
+    assert await claim(ledger, None, FREE, clock.after(1), 5) == ([], None)
 
 
 async def test_a_job_that_left_is_an_orphan_and_is_still_collected(ledger, clock, records):
@@ -310,7 +311,7 @@ async def test_a_job_that_left_is_an_orphan_and_is_still_collected(ledger, clock
         ("a", Standing.ORPHAN),
         ("b", Standing.ORPHAN),
     ]
-    (claimed,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 5)
+    (claimed,), _ = await claim(ledger, None, FREE, clock.after(1), 5)
     assert claimed.name.address == "c"
     assert len((await ledger.claim_queries(None, clock.after(1), 5))[0]) == 1
     (tally,) = await ledger.tally(None)
@@ -345,7 +346,7 @@ async def test_an_earlier_revisions_file_is_known_where_it_stands(ledger, clock)
 async def test_scopes_keep_batches_apart(ledger, clock):
     await ledger.declare(batch(spec("a"), name="one"), NOON)
     await ledger.declare(batch(spec("a"), name="two"), NOON)
-    (submission,), _ = await ledger.claim_submissions({"two"}, FREE, clock.after(1), 5)
+    (submission,), _ = await claim(ledger, {"two"}, FREE, clock.after(1), 5)
     assert submission.name == JobName("two", "a")
     assert [tally.batch for tally in await ledger.tally({"one"})] == ["one"]
 
@@ -353,7 +354,7 @@ async def test_scopes_keep_batches_apart(ledger, clock):
 async def test_the_living_are_not_rescued(another, clock):
     one, two = await another(), await another()
     await one.declare(batch(spec("a")), NOON)
-    await one.claim_submissions(None, FREE, clock.after(1), 1)
+    await claim(one, None, FREE, clock.after(1), 1)
     assert await two.rescue(clock.after(10**6)) == []
     await one.aclose()
     assert await two.rescue(clock.after(1)) == [JobName("b", "a")]
@@ -362,7 +363,7 @@ async def test_the_living_are_not_rescued(another, clock):
 
 async def test_a_cancelled_caller_is_obeyed_all_the_same(ledger, clock):
     await ledger.declare(batch(spec("a")), NOON)
-    (submission,), _ = await ledger.claim_submissions(None, FREE, clock.after(1), 1)
+    (submission,), _ = await claim(ledger, None, FREE, clock.after(1), 1)
     task = asyncio.ensure_future(ledger.accepted(submission.attempt_id, "t1", clock.now, clock.now))
     await asyncio.sleep(0)
     task.cancel()

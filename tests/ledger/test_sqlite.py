@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from samples import NOON, batch, spec
+from samples import NOON, batch, claim, spec
 
 from seedbatch.domain.answers import MediaKind, StoredFile, TaskReport
 from seedbatch.domain.errors import LedgerDamaged, LedgerError, LedgerNewer
@@ -39,7 +39,7 @@ async def filled(place):
     """A ledger with one running and one pending job, closed."""
     ledger = open_at(place)
     await ledger.declare(batch(spec("a"), spec("b")), NOON)
-    (submission,), _ = await ledger.claim_submissions(None, Limits(), NOON, 1)
+    (submission,), _ = await claim(ledger, None, Limits(), NOON, 1)
     await ledger.accepted(submission.attempt_id, "t1", NOON, NOON)
     await ledger.aclose()
     return place
@@ -121,8 +121,9 @@ def test_eight_processes_may_create_it_at_once(place):
         (
             (
                 "INSERT INTO jobs SELECT 9, batch_id, base, take, 2, address, standing, position, state, failure,"
-                " reason, model, input, substr(fingerprint, 2) || 'x', output, axes, tags, file, line, not_before,"
-                " misses, downloader, expires_at, created_at, updated_at FROM jobs WHERE id = 2"
+                " reason, model, input, substr(fingerprint, 2) || 'x', price, currency, output, axes, tags, file,"
+                " line, not_before, misses, downloader, expires_at, created_at, updated_at, checksum FROM jobs"
+                " WHERE id = 2"
             ),
             "UNIQUE",
         ),
@@ -253,14 +254,15 @@ import asyncio, os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from seedbatch.domain.jobs import Limits
+from seedbatch.domain.work import Caps
 from seedbatch.ledger.sqlite import SqliteLedger
 
 async def main():
     path = Path(sys.argv[1])
     now = datetime.now(UTC)
     ledger = SqliteLedger(path, kind="real", folder=path.parent, now=now)
-    submissions, _ = await ledger.claim_submissions(None, Limits(), now, 1)
-    print(submissions[0].attempt_id, flush=True)
+    claim = await ledger.claim_submissions(None, Limits(), Caps(), now, 1)
+    print(claim.submissions[0].attempt_id, flush=True)
     await asyncio.sleep(60)
 
 asyncio.run(main())
@@ -291,7 +293,7 @@ import asyncio, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
 from pathlib import Path
-from samples import NOON, batch, spec
+from samples import NOON, batch, claim, spec
 from seedbatch.domain.errors import LedgerError
 from seedbatch.ledger.sqlite import SqliteLedger
 async def main():
@@ -313,7 +315,7 @@ asyncio.run(main())
 async def test_many_verbs_share_one_commit(place):
     ledger = open_at(place)
     await ledger.declare(batch(*(spec(f"j{number}") for number in range(200))), NOON)
-    submissions, _ = await ledger.claim_submissions(None, Limits(), NOON, 200)
+    submissions, _ = await claim(ledger, None, Limits(), NOON, 200)
     before = _commits(place)
     await asyncio.gather(*(ledger.accepted(one.attempt_id, f"t{one.attempt_id}", NOON, NOON) for one in submissions))
     assert _commits(place) - before <= 4

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from samples import NOON, batch, spec
+from samples import NOON, batch, claim, spec
 
 from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
 from seedbatch.domain.jobs import Limits, Request
@@ -44,7 +44,7 @@ class Past:
                 )
             return
         ledger = self.ledger
-        (one,), _ = await ledger.claim_submissions(None, Limits(), NOON, 1)
+        (one,), _ = await claim(ledger, None, Limits(), NOON, 1)
         if state is S.IN_DOUBT:
             await ledger.doubted(one.attempt_id, "no answer", Evidence(), NOON)
         elif state is S.FAILED:
@@ -219,7 +219,7 @@ async def test_plan_and_recording_agree(past):
     wanted = (spec("d"), spec("c", prompt="c again"), spec("b"), spec("a", prompt="a again"))
     shown = {(job.address, job.revision) for job in past.plan(*wanted).jobs if job.action in {"create", "regenerate"}}
     await past.declare(*wanted)
-    claimed, _ = await past.ledger.claim_submissions(None, Limits(), NOON, 10)
+    claimed, _ = await claim(past.ledger, None, Limits(), NOON, 10)
     assert len(claimed) == len(shown) == 3
     assert {name.name.address for name in claimed} == {address for address, _ in shown}
 

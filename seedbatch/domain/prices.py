@@ -1,0 +1,89 @@
+"""What a request costs, by a table that the user names: the provider tells prices nowhere.
+
+Source: maxapi contract, 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import assert_never
+
+from seedbatch.domain.fingerprint import Json
+from seedbatch.domain.money import Money
+
+
+class Unit(StrEnum):
+    """What a price is for: a second of `input.duration`, a clip, or one of `input.n` images."""
+
+    SECOND = "second"
+    CLIP = "clip"
+    IMAGE = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """The price of one unit of a model, at one resolution or (None) at any that no other row names.
+
+    `date` is when the price was seen, `source` where.
+    """
+
+    model: str
+    resolution: str | None
+    unit: Unit
+    price: Money
+    date: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """Rows by model and resolution."""
+
+    rows: Mapping[tuple[str, str | None], PriceRow] = field(default_factory=dict)
+
+    def row(self, model: str, params: Mapping[str, Json]) -> PriceRow | None:
+        """The row that speaks of a request with this model and input: its resolution's, else the model's."""
+        resolution = params.get("resolution")
+        if isinstance(resolution, str) and (named := self.rows.get((model, resolution))):
+            return named
+        return self.rows.get((model, None))
+
+    def price(self, model: str, params: Mapping[str, Json]) -> Money | None:
+        """What one submission of a request costs; None if the table does not tell."""
+        row = self.row(model, params)
+        count = None if row is None else _count(row.unit, params)
+        return None if row is None or count is None else Money(row.price.micros * count, row.price.currency)
+
+
+def line_to_add(model: str, params: Mapping[str, Json], currency: str) -> str:
+    """The row of `seedbatch.toml` that would price a request, the amount left to the person who knows it."""
+    resolution = params.get("resolution")
+    at = f'resolution = "{resolution}", ' if isinstance(resolution, str) else ""
+    unit = Unit.SECOND if _whole(params.get("duration")) else Unit.CLIP
+    return f'prices = [{{model = "{model}", {at}unit = "{unit}", price = "…", currency = "{currency}", date = "…"}}]'
+
+
+def _count(unit: Unit, params: Mapping[str, Json]) -> int | None:
+    match unit:
+        case Unit.SECOND:
+            return _whole(params.get("duration"))
+        case Unit.CLIP:
+            return 1
+        case Unit.IMAGE:
+            # One where the request does not say. Source: maxapi contract, 3.
+            return _whole(params.get("n", 1))
+        case _:
+            assert_never(unit)
+
+
+def _whole(value: Json) -> int | None:
+    """A count from 1; text of digits counts as well, since some models take durations as text."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and value >= 1 else None

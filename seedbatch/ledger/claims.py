@@ -1,0 +1,240 @@
+"""Claiming pending jobs for submission: limits, pace, budgets and brake in the transaction that records the intents."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from seedbatch.domain.brake import Brake, Moderation, room
+from seedbatch.domain.budget import Budget, Obstacle, Spent, obstacle
+from seedbatch.domain.jobs import Limits, Request
+from seedbatch.domain.moments import moment, stamp
+from seedbatch.domain.money import Money
+from seedbatch.domain.prices import line_to_add
+from seedbatch.domain.work import Bar, Barrier, Caps, Claim, JobName, Submission
+from seedbatch.ledger.rows import scope_names
+from seedbatch.ledger.spending import budget, moderation, of_batch, of_day, of_owner, spent
+from seedbatch.ports import Scope
+
+_RAISE: Final = "a higher cap, or less to do"
+_PENDING: Final = (
+    "SELECT j.id, b.name, j.address, j.model, j.input, j.price, j.currency,"
+    " (SELECT count(*) FROM attempts WHERE job_id = j.id),"
+    " (SELECT count(*) FROM attempts WHERE job_id = j.id"
+    "  AND outcome NOT IN ('not_sent', 'throttled', 'turned_away'))"
+    " FROM batches b CROSS JOIN jobs j INDEXED BY jobs_queue"
+    " WHERE b.id = :batch AND j.state = 'pending' AND j.batch_id = b.id AND j.standing = 'current'"
+    " AND (j.not_before IS NULL OR j.not_before <= :now)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A pending job that is due."""
+
+    job_id: int
+    name: JobName
+    request: Request
+    price: Money | None
+    attempts: int
+    tries: int
+
+
+@dataclass(slots=True)
+class _Cap:
+    """A budget with what counts against it, and whose it is."""
+
+    whose: str
+    budget: Budget
+    spent: Spent
+
+
+def claim(
+    connection: sqlite3.Connection,
+    owner: str,
+    ledger_id: str,
+    *,
+    scope: Scope,
+    limits: Limits,
+    caps: Caps,
+    now: datetime,
+    most: int,
+) -> Claim:
+    """Move up to `most` pending jobs to submitting, each with a new attempt and its price reserved."""
+    seen = moderation(connection, now)
+    free = _free(connection, limits, seen.in_flight, most)
+    if free <= 0:
+        return Claim(in_flight=seen.in_flight)
+    if limits.submits_per_minute is not None:
+        free_at = _pace(connection, timedelta(minutes=1) / limits.submits_per_minute, now)
+        if free_at > now:
+            return Claim(due=free_at, in_flight=seen.in_flight)
+        free = 1
+    allowed = room(caps.brake, seen)
+    if allowed is not None and allowed <= 0:
+        return Claim(bars=(_braked(caps.brake, seen),), in_flight=seen.in_flight)
+    chosen, bars = _affordable(connection, scope, caps, owner, now, free if allowed is None else min(free, allowed))
+    submissions = _intend(connection, owner, ledger_id, chosen, now)
+    due = None if submissions else _next_pending(connection, scope, now)
+    return Claim(submissions, due, tuple(bars.values()), seen.in_flight)
+
+
+def _free(connection: sqlite3.Connection, limits: Limits, in_flight: int, most: int) -> int:
+    if limits.submitting is not None:
+        ((submitting,),) = connection.execute("SELECT count(*) FROM jobs WHERE state = 'submitting'")
+        most = min(most, limits.submitting - submitting)
+    if limits.in_flight is not None:
+        most = min(most, limits.in_flight - in_flight)
+    return most
+
+
+def _pace(connection: sqlite3.Connection, gap: timedelta, now: datetime) -> datetime:
+    ((last,),) = connection.execute("SELECT max(intended_at) FROM attempts")
+    if last is None:
+        return now
+    # A clock that was set back must not stop submissions until it has caught up.
+    return min(moment(last), now) + gap
+
+
+def _braked(brake: Brake, seen: Moderation) -> Bar:
+    how = "each counted as one" if brake.strict else f"of which {float(seen.rate):.0%} are expected to be rejected"
+    reason = (
+        f"moderation: {seen.violations:,} violations today (UTC) and {seen.in_flight:,} tasks in flight, {how};"
+        " one more could reach a dearer surcharge"
+    )
+    return Bar(Barrier.MODERATION, reason, "apply again after midnight UTC, or allow more with --allow-violations N")
+
+
+def _affordable(
+    connection: sqlite3.Connection, scope: Scope, caps: Caps, owner: str, now: datetime, most: int
+) -> tuple[list[_Candidate], dict[Barrier, Bar]]:
+    """The next jobs that every cap has room for, batch by batch in the manifest's order; and why others wait."""
+    common = [
+        _Cap(whose, named, spent(connection, total))
+        for whose, named, total in (
+            ("this run's cap", caps.run, of_owner(owner)),
+            ("today's budget", caps.day, of_day(now)),
+        )
+        if named
+    ]
+    chosen: list[_Candidate] = []
+    bars: dict[Barrier, Bar] = {}
+    for batch_id, name, *columns in connection.execute(
+        "SELECT id, name, max_jobs, max_cost, currency FROM batches"
+        " WHERE (? IS NULL OR name IN (SELECT value FROM json_each(?))) ORDER BY id",
+        scope_names(scope),
+    ).fetchall():
+        if len(chosen) >= most:
+            break
+        own = budget(*columns)
+        batch_caps = [_Cap(f"the budget of {name}", own, spent(connection, of_batch(batch_id)))] if own else []
+        chosen += _of_batch(connection, batch_id, now, most - len(chosen), [*batch_caps, *common], bars)
+    return chosen, bars
+
+
+def _of_batch(
+    connection: sqlite3.Connection,
+    batch_id: int,
+    now: datetime,
+    most: int,
+    caps: list[_Cap],
+    bars: dict[Barrier, Bar],
+) -> list[_Candidate]:
+    currencies = {cap.budget.max_cost.currency for cap in caps if cap.budget.max_cost is not None}
+    values = {"batch": batch_id, "now": stamp(now), "most": most}
+    if not currencies:
+        rows = connection.execute(f"{_PENDING} ORDER BY j.position LIMIT :most", values)
+        return _fitting(map(_candidate, rows), caps, bars)
+    # Jobs without a usable price are passed over, so that they keep nobody else from being submitted.
+    values["currency"] = currencies.pop()
+    rows = connection.execute(f"{_PENDING} AND j.currency IS :currency ORDER BY j.position LIMIT :most", values)
+    chosen = _fitting(map(_candidate, rows), caps, bars)
+    if len(chosen) < most:
+        rows = connection.execute(f"{_PENDING} AND j.currency IS NOT :currency ORDER BY j.position LIMIT 1", values)
+        _fitting(map(_candidate, rows), caps, bars)
+    return chosen
+
+
+def _fitting(candidates: Iterable[_Candidate], caps: list[_Cap], bars: dict[Barrier, Bar]) -> list[_Candidate]:
+    """Those up to the first that does not fit: a cheaper one behind it does not overtake."""
+    chosen: list[_Candidate] = []
+    for candidate in candidates:
+        for cap in caps:
+            found = obstacle(cap.budget, cap.spent, candidate.price)
+            if found is not None:
+                bar = _bar(cap, found, candidate)
+                bars.setdefault(bar.barrier, bar)
+                return chosen
+        for cap in caps:
+            cap.spent = cap.spent.plus(candidate.price)
+        chosen.append(candidate)
+    return chosen
+
+
+def _bar(cap: _Cap, found: Obstacle, candidate: _Candidate) -> Bar:
+    reason = f"{cap.whose} keeps {candidate.name} back: {found.reason}"
+    if not found.unpriced or cap.budget.max_cost is None:
+        return Bar(Barrier.BUDGET, reason, f"to go on: {_RAISE}")
+    line = line_to_add(candidate.request.model, candidate.request.input, cap.budget.max_cost.currency)
+    return Bar(Barrier.UNPRICED, reason, f"add its price to seedbatch.toml: {line}")
+
+
+def _intend(
+    connection: sqlite3.Connection, owner: str, ledger_id: str, chosen: list[_Candidate], now: datetime
+) -> tuple[Submission, ...]:
+    ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM attempts")
+    claimed = tuple(
+        Submission(
+            job_id=one.job_id,
+            attempt_id=attempt_id,
+            name=one.name,
+            request=one.request,
+            tries=one.tries + 1,
+            reference=f"seedbatch-{ledger_id}-{one.job_id}-{one.attempts + 1}",
+        )
+        for attempt_id, one in enumerate(chosen, start=last + 1)
+    )
+    at = stamp(now)
+    connection.executemany(
+        "INSERT INTO attempts (id, job_id, number, owner, reference, price, currency, exposure, intended_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (new.attempt_id, one.job_id, one.attempts + 1, owner, new.reference, *_reserved(one.price), at)
+            for new, one in zip(claimed, chosen, strict=True)
+        ],
+    )
+    connection.executemany(
+        "UPDATE jobs SET state = 'submitting', reason = '', updated_at = ? WHERE id = ?",
+        [(at, one.job_id) for one in chosen],
+    )
+    connection.executemany(
+        "INSERT INTO events (at, type, job_id, attempt_id, from_state, to_state, data)"
+        " VALUES (?, 'intended', ?, ?, 'pending', 'submitting', '{}')",
+        [(at, one.job_id, one.attempt_id) for one in claimed],
+    )
+    return claimed
+
+
+def _reserved(price: Money | None) -> tuple[int | None, str | None, int]:
+    return (None, None, 0) if price is None else (price.micros, price.currency, price.micros)
+
+
+def _candidate(row: tuple[Any, ...]) -> _Candidate:
+    job_id, batch, address, model, params, price, currency, attempts, tries = row
+    cost = None if price is None else Money(price, currency)
+    return _Candidate(job_id, JobName(batch, address), Request(model, json.loads(params)), cost, attempts, tries)
+
+
+def _next_pending(connection: sqlite3.Connection, scope: Scope, now: datetime) -> datetime | None:
+    """When the next pending job may be claimed that nothing but its own moment keeps back."""
+    ((due,),) = connection.execute(
+        "SELECT min(j.not_before) FROM jobs j JOIN batches b ON b.id = j.batch_id"
+        " WHERE j.state = 'pending' AND j.standing = 'current' AND j.not_before > ?"
+        " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
+        (stamp(now), *scope_names(scope)),
+    )
+    return due and moment(due)

@@ -1,0 +1,67 @@
+"""What the totals say: what may be owed, and what moderation has taken."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from datetime import datetime
+
+from seedbatch.domain.brake import Moderation
+from seedbatch.domain.budget import Budget, Spent
+from seedbatch.domain.moments import stamp
+from seedbatch.domain.money import Money
+
+DAY = slice(0, 10)  # of a moment's text: 2026-11-24
+
+
+def of_batch(batch_id: int) -> str:
+    """The scope of a batch's total."""
+    return f"batch {batch_id}"
+
+
+def of_day(now: datetime) -> str:
+    """The scope of a UTC day's total."""
+    return f"day {stamp(now)[DAY]}"
+
+
+def of_owner(owner: str) -> str:
+    """The scope of what one process submitted."""
+    return f"owner {owner}"
+
+
+def spent(connection: sqlite3.Connection, scope: str) -> Spent:
+    """What counts against a cap on this scope."""
+    rows = connection.execute("SELECT currency, count, exposure FROM totals WHERE scope = ?", (scope,)).fetchall()
+    return Spent(
+        submissions=sum(count for _, count, _ in rows),
+        exposure={currency: exposure for currency, _, exposure in rows if currency},
+        unpriced=sum(count for currency, count, _ in rows if not currency),
+    )
+
+
+def spent_by_batch(connection: sqlite3.Connection) -> dict[int, Spent]:
+    """What may be owed for each batch that submitted anything."""
+    scopes = connection.execute("SELECT DISTINCT scope FROM totals WHERE scope >= 'batch ' AND scope < 'batch!'")
+    return {int(scope.removeprefix("batch ")): spent(connection, scope) for (scope,) in scopes.fetchall()}
+
+
+def budget(max_jobs: int | None, max_cost: int | None, currency: str | None) -> Budget:
+    """A batch's budget from its columns."""
+    return Budget(max_jobs, None if max_cost is None or currency is None else Money(max_cost, currency))
+
+
+def moderation(connection: sqlite3.Connection, now: datetime) -> Moderation:
+    """What moderation has taken so far.
+
+    A violation that the provider dates after our own day counts as today's: our clock may be late.
+    """
+    totals: defaultdict[str, int] = defaultdict(int)
+    today = f"violations {stamp(now)[DAY]}"
+    for scope, count in connection.execute(
+        "SELECT scope, count FROM totals WHERE scope IN ('finished', 'rejected')"
+        " OR (scope >= ? AND scope < 'violations:')",
+        (today,),
+    ):
+        totals[scope if scope in {"finished", "rejected"} else "violations"] += count
+    ((in_flight,),) = connection.execute("SELECT count(*) FROM jobs WHERE state IN ('submitting', 'running')")
+    return Moderation(totals["violations"], in_flight, totals["finished"], totals["rejected"])
