@@ -42,7 +42,10 @@ class Provider(Protocol):
     """The remote service. Its methods return every outcome as a value and raise only when cancelled."""
 
     async def submit(self, submission: Submission) -> SubmitAnswer:
-        """POST one request, once. If cancelled after the first byte may have left, raises `CancelledError`."""
+        """POST one request, once.
+
+        If cancelled after the first byte may have left, raises `CancelledError`; before that, it is `NotSent`.
+        """
         ...
 
     async def query(self, task_id: str) -> QueryAnswer:
@@ -75,6 +78,10 @@ class Store(Protocol):
 
 class SubmitLedger(Protocol):
     """What the submit role asks of the ledger."""
+
+    async def doubts_in_a_row(self) -> int:
+        """How many of the latest answers to submissions, of all processes, were doubtful ones without any other."""
+        ...
 
     async def claim_submissions(self, scope: Scope, limits: Limits, caps: Caps, now: datetime, most: int) -> Claim:
         """Move up to `most` pending jobs to submitting, each with a new attempt and its price reserved.

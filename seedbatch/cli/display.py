@@ -30,6 +30,9 @@ _WORDS = {
     Kind.THROTTLED: "throttled  ",
     Kind.REFUSED: "refused    ",
     Kind.IN_DOUBT: "in doubt   ",
+    Kind.ADOPTED: "adopted    ",
+    Kind.PROBED: "probed     ",
+    Kind.BARRED: "kept back  ",
     Kind.FAILED: "failed     ",
     Kind.RETRIED: "retried    ",
     Kind.NOT_FETCHED: "not fetched",
@@ -37,7 +40,7 @@ _WORDS = {
     Kind.STOPPED: "stopped    ",
     Kind.COMPLETED: "completed  ",
 }
-_ALWAYS = frozenset({Kind.REFUSED, Kind.IN_DOUBT, Kind.FAILED, Kind.EXPIRED, Kind.STOPPED})
+_ALWAYS = frozenset({Kind.REFUSED, Kind.IN_DOUBT, Kind.BARRED, Kind.FAILED, Kind.EXPIRED, Kind.STOPPED})
 
 
 class Display(Protocol):

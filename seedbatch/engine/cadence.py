@@ -16,12 +16,14 @@ class Cadence:
     """How often a running task is asked about, in seconds.
 
     The first query comes `first` after the submission, each later one after half the task's age, at least
-    `shortest` and at most `longest`.
+    `shortest` and at most `longest`. `probe` is the first pause before a provider that gave doubtful answers is asked
+    whether it is well again.
     """
 
     first: float = 120.0
     shortest: float = 30.0
     longest: float = 1_800.0
+    probe: float = 5.0
 
     def first_query(self, accepted_at: datetime, attempt_id: int) -> datetime:
         """When a new task is asked about; tasks that were submitted together are spread over a tenth of the time."""
@@ -37,7 +39,7 @@ class Cadence:
 # The provider asks not to be polled; a task takes two minutes to four hours. Source: maxapi contract, 5 and 8 (5).
 PROVIDER: Final = Cadence()
 # The sandbox's tasks take seconds, and it minds no question.
-SANDBOX: Final = Cadence(first=0.5, shortest=0.25, longest=2.0)
+SANDBOX: Final = Cadence(first=0.5, shortest=0.25, longest=2.0, probe=0.25)
 
 
 def backoff(misses: int, *, first: float = 2.0, longest: float = 300.0) -> timedelta:

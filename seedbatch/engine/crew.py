@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from seedbatch.domain.errors import Exit
+from seedbatch.domain.errors import Exit, LedgerError
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.work import JobName
 from seedbatch.engine.happenings import Happening, Kind, Witness
@@ -63,6 +63,8 @@ class Crew:
     stops: list[Stop] = field(default_factory=list)
     # A refused key or a wrong address concerns every role; the others only their own.
     halted: bool = False
+    # Jobs that ended badly in this run.
+    failures: int = 0
     # Stirred by whoever finds that there is something to download.
     deliveries: Glance = field(default_factory=lambda: Glance(_LONGEST_BLINK))
 
@@ -76,21 +78,31 @@ class Crew:
             self.tell(Happening(self.now(), kind, name, data))
 
     def stop(self, stop: Stop, *, everything: bool = False) -> None:
-        """Note a reason, once for each exit code; `everything` halts all roles."""
+        """Note a reason, once for each exit code; `everything` halts all roles.
+
+        What the ledger could not take is told every time: each may name a task that was paid for.
+        """
         self.halted = self.halted or everything
         self.wake.set()
-        if any(known.exit is stop.exit for known in self.stops):
+        if stop in self.stops or any(known.exit is stop.exit is not Exit.LEDGER for known in self.stops):
             return
         self.stops.append(stop)
         self.report(Kind.STOPPED, exit=int(stop.exit), reason=stop.reason, hint=stop.hint)
 
+    def ledger_failed(self, error: LedgerError) -> None:
+        """Nothing more can be recorded, so nothing more is begun; what is on the wire may still end."""
+        self.stop(Stop(error.exit, error.message, error.hint), everything=True)
+
 
 class Hands:
-    """The tasks that one role has under way, `most` of them at once; each one's end wakes the run."""
+    """The tasks that one role has under way, `most` of them at once; each one's end wakes the run.
 
-    def __init__(self, group: asyncio.TaskGroup, wake: asyncio.Event, most: int) -> None:
+    A ledger that fails in one of them does not break off the others: what they are told must not be lost.
+    """
+
+    def __init__(self, group: asyncio.TaskGroup, crew: Crew, most: int) -> None:
         self._group = group
-        self._wake = wake
+        self._crew = crew
         self._most = most
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -111,7 +123,7 @@ class Hands:
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Start one piece of work."""
-        task = self._group.create_task(work)
+        task = self._group.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -122,6 +134,12 @@ class Hands:
             # Not before its first step: a task that never began could not leave its job in order.
             loop.call_soon(task.cancel)
 
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except LedgerError as error:
+            self._crew.ledger_failed(error)
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._wake.set()
+        self._crew.wake.set()

@@ -19,6 +19,9 @@ class Kind(StrEnum):
     THROTTLED = "throttled"
     REFUSED = "refused"
     IN_DOUBT = "in_doubt"
+    ADOPTED = "adopted"  # a doubtful answer named its task, and a query confirmed it
+    PROBED = "probed"  # a free query that asks whether the provider is well again
+    BARRED = "barred"  # a cap or the moderation brake keeps jobs back
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     RETRIED = "retried"

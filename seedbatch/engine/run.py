@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from seedbatch.domain.errors import PRECEDENCE, Exit
+from seedbatch.domain.errors import PRECEDENCE, Exit, LedgerError
 from seedbatch.domain.jobs import Limits
 from seedbatch.domain.records import BatchTally
 from seedbatch.domain.states import HELD, JobState
 from seedbatch.domain.work import Caps
+from seedbatch.engine.breaker import Breaker
 from seedbatch.engine.cadence import PROVIDER, Cadence
 from seedbatch.engine.collect import Collector
 from seedbatch.engine.crew import Crew, Hands, Stop
@@ -50,6 +51,7 @@ class Errand:
     submit: bool = True
     collect: bool = True
     download: bool = True
+    fail_fast: bool = False
     cadence: Cadence = PROVIDER
 
 
@@ -103,9 +105,13 @@ class Run:
         Raises:
             BaseExceptionGroup: something unexpected happened in a role; what was on the wire is recorded.
         """
+        doubts = await self._ledger.doubts_in_a_row() if self._errand.submit else 0
         async with asyncio.TaskGroup() as group:
-            self._enlist(group)
-            await self._work()
+            self._enlist(group, doubts)
+            try:
+                await self._work()
+            except LedgerError as error:
+                self._crew.ledger_failed(error)
             await self._wind_down()
         return await self._outcome()
 
@@ -117,23 +123,25 @@ class Run:
         self._interrupted = True
         self._crew.wake.set()
 
-    def _enlist(self, group: asyncio.TaskGroup) -> None:
+    def _enlist(self, group: asyncio.TaskGroup, doubts: int) -> None:
         errand, crew = self._errand, self._crew
+        breaker = Breaker(crew.now(), earlier_doubts=doubts, first_probe=errand.cadence.probe)
         submitting = errand.limits.submitting or _QUERIES_AT_ONCE
         self._submitter = Submitter(
             crew,
             self._ledger,
             self._provider,
-            Hands(group, crew.wake, submitting if errand.submit else 0),
+            Hands(group, crew, submitting if errand.submit else 0),
             errand.limits,
             errand.caps,
             errand.cadence,
+            breaker,
         )
         self._collector = Collector(
             crew,
             self._ledger,
             self._provider,
-            Hands(group, crew.wake, _QUERIES_AT_ONCE if errand.collect else 0),
+            Hands(group, crew, _QUERIES_AT_ONCE if errand.collect else 0),
             errand.cadence,
         )
         self._downloader = Downloader(
@@ -141,7 +149,7 @@ class Run:
             self._ledger,
             self._provider,
             self._store,
-            Hands(group, crew.wake, _DOWNLOADS_AT_ONCE if errand.download else 0),
+            Hands(group, crew, _DOWNLOADS_AT_ONCE if errand.download else 0),
         )
         self._roles = (self._submitter, self._collector, self._downloader)
 
@@ -150,6 +158,7 @@ class Run:
             self._crew.wake.clear()
             now = self._crew.now()
             await self._rescue(now)
+            self._fail_fast()
             dues = await asyncio.gather(*(role.look(now) for role in self._roles))
             self._submitter.over |= self._collector.out_of_credits
             # Something that ended while the roles looked may have made what they saw untrue: look again.
@@ -161,6 +170,12 @@ class Run:
     @property
     def _idle(self) -> bool:
         return all(role.hands.idle for role in self._roles)
+
+    def _fail_fast(self) -> None:
+        if self._errand.fail_fast and self._crew.failures and not self._submitter.over:
+            self._submitter.over = True
+            reason = "a job failed, and nothing more is submitted after the first failure (--fail-fast)"
+            self._crew.stop(Stop(Exit.FAILED_JOBS, reason, "see seedbatch list --state failed", left_work=True))
 
     async def _rescue(self, now: datetime) -> None:
         if self._rescued_at is not None and now - self._rescued_at < _RESCUE_EVERY:
@@ -175,16 +190,22 @@ class Run:
         submit_due, collect_due, download_due = dues
         match self._errand.until:
             case Until.SUBMITTED:
-                return submit_due is None
+                return submit_due is None or self._barred
             case Until.ROUND:
                 return all(due is None or due > now for due in (collect_due, download_due))
             case Until.SETTLED:
                 return self._left(_counts(await self._ledger.tally(self._errand.scope))) == 0
 
+    @property
+    def _barred(self) -> bool:
+        """Whether caps keep back all that is left, and nothing in flight ends in this run that could lift them."""
+        claim = self._submitter.latest
+        return bool(claim.bars) and not (claim.in_flight and self._errand.collect)
+
     def _left(self, counts: Counter[JobState]) -> int:
         """How many jobs this run may still move."""
         left = counts[JobState.SUBMITTING]
-        if self._errand.submit and not self._submitter.over:
+        if self._errand.submit and not self._submitter.over and not self._barred:
             left += counts[JobState.PENDING]
         if self._errand.collect:
             left += counts[JobState.RUNNING]
@@ -215,7 +236,9 @@ class Run:
         unfinished = sum(
             counts[state] for state in (JobState.PENDING, JobState.SUBMITTING, JobState.RUNNING, JobState.SUCCEEDED)
         )
-        stops = [stop for stop in self._crew.stops if counts[JobState.PENDING] or not stop.left_work]
+        bars = self._submitter.latest.bars if self._barred else ()
+        barred = [Stop(Exit.STOPPED, bar.reason, bar.hint, left_work=True) for bar in bars]
+        stops = [stop for stop in (*self._crew.stops, *barred) if counts[JobState.PENDING] or not stop.left_work]
         if self._collector.unanswered and not self._collector.answered and self._errand.until is Until.ROUND:
             reason = "the provider answered none of the queries"
             stops.append(Stop(Exit.PROVIDER, reason, "check the network, then collect again: nothing is lost"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from seedbatch.domain.answers import TaskReport, TaskStatus
+from seedbatch.domain.jobs import Request
 from seedbatch.domain.states import FailureClass
 from seedbatch.domain.work import Failure
 
@@ -61,6 +62,15 @@ def judge(report: TaskReport, misses: int) -> Verdict:
             return Failed(Failure(FailureClass.CANCELLED, "the task was cancelled at the provider"))
         case status:
             return StillRunning(status)
+
+
+def agrees(report: TaskReport, request: Request) -> bool:
+    """Whether a task may be the one that a request made: model and prompt are the same where the echo has them.
+
+    The echo is neither complete nor minimal, so equality is never demanded. Source: maxapi contract, 4.1.
+    """
+    wanted = {"model": request.model, "prompt": request.prompt}
+    return all(name not in report.echo or report.echo[name] == value for name, value in wanted.items())
 
 
 def _failure(reason: str | None) -> Failure:

@@ -36,6 +36,21 @@ def open_attempt(connection: sqlite3.Connection, attempt_id: int, condition: str
     return int(row[0])
 
 
+def doubts_in_a_row(connection: sqlite3.Connection) -> int:
+    """How many of the latest answers to submissions, of all processes, were doubtful ones without any other."""
+    count = 0
+    for task_id, doubted, outcome in connection.execute(
+        "SELECT task_id, doubt, outcome FROM attempts WHERE doubt IS NOT NULL OR outcome IS NOT NULL"
+        " OR task_id IS NOT NULL ORDER BY id DESC LIMIT 20"
+    ):
+        if outcome == "not_sent":
+            continue  # says nothing of the answers
+        if task_id is not None or doubted is None:
+            break
+        count += 1
+    return count
+
+
 def accepted(
     connection: sqlite3.Connection, attempt_id: int, task_id: str, now: datetime, query_at: datetime
 ) -> JobState:

@@ -20,7 +20,7 @@ from seedbatch.domain.records import BatchTally
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.domain.work import Caps, Claim, Delivery, Failure, JobName, Occupant, Output, RunningTask
 from seedbatch.ledger import words
-from seedbatch.ledger.attempts import accepted, doubt, end, fail, open_attempt, seen, times, violated
+from seedbatch.ledger.attempts import accepted, doubt, doubts_in_a_row, end, fail, open_attempt, seen, times, violated
 from seedbatch.ledger.claims import claim
 from seedbatch.ledger.declaration import declare
 from seedbatch.ledger.locks import Owner, WriteLock, is_dead
@@ -119,6 +119,10 @@ class SqliteLedger:
         return await self._run(verb)
 
     # -- submit ---------------------------------------------------------------------------------------------------
+
+    async def doubts_in_a_row(self) -> int:
+        """How many of the latest answers to submissions, of all processes, were doubtful ones without any other."""
+        return await self._run(doubts_in_a_row)
 
     async def claim_submissions(self, scope: Scope, limits: Limits, caps: Caps, now: datetime, most: int) -> Claim:
         """Move up to `most` pending jobs to submitting, each with a new attempt and its price reserved."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import ssl
@@ -134,7 +135,7 @@ class MaxApi:
         """POST one request, once, on a connection of its own.
 
         The trace, not the exception, tells whether a byte may have left: without it nothing did, and after it only
-        a clean answer takes the doubt away. If cancelled, raises `CancelledError`, whether something left or not.
+        a clean answer takes the doubt away. If cancelled after that, raises `CancelledError`.
         """
         try:
             body = wire.submit_body(submission)
@@ -143,6 +144,10 @@ class MaxApi:
         sending = _Sending()
         try:
             return await self._post(body, sending)
+        except asyncio.CancelledError:
+            if sending.begun:
+                raise
+            return NotSent("interrupted before anything was sent")
         except Exception as error:  # noqa: BLE001 - whatever it was, what counts is whether the request left
             if sending.begun:
                 return InDoubt(f"sent, but {self._cause(error)}")

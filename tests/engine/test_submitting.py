@@ -83,14 +83,37 @@ async def test_the_pause_that_the_provider_names_is_kept(shop):
 
 @pytest.mark.parametrize("fault", ["500", "502-html"])
 @pytest.mark.parametrize("submitting", [1, 2, 4])
-async def test_three_doubts_in_a_row_end_submitting(shop, fault, submitting):
-    process = await shop.start(*TEN, rules=[{"on": "submit", "do": fault}])
+async def test_one_outage_puts_a_handful_in_doubt_and_not_the_batch(shop, fault, submitting):
+    process = await shop.start(*TEN, *TEN, rules=[{"on": "submit", "do": fault}])
     outcome = await process.apply(limits=Limits(submitting=submitting))
     assert outcome.exit is Exit.PROVIDER
-    states = shop.states()
-    assert 3 <= states["in_doubt"] <= submitting + 3
-    assert states["pending"] == 10 - states["in_doubt"]
+    in_doubt = shop.states()["in_doubt"]
+    assert 5 <= in_doubt <= submitting + 5
+    assert shop.states()["pending"] == 20 - in_doubt
     assert shop.tasks() == []
+    # Whoever applies again during the same outage risks one more, after a probe.
+    assert (await process.apply(limits=Limits(submitting=submitting))).exit is Exit.PROVIDER
+    assert shop.states()["in_doubt"] == in_doubt + 1
+    await process.aclose()
+    assert_invariants(shop)
+
+
+async def test_after_an_outage_a_trial_lets_the_rest_through(shop):
+    process = await shop.start(*TEN, rules=[{"on": "submit", "do": "500", "first": 4}])
+    outcome = await process.apply(limits=Limits(submitting=1))
+    assert (outcome.exit, outcome.stops) == (Exit.IN_DOUBT, ())
+    assert shop.states() == {"in_doubt": 4, "completed": 6}
+    assert process.count(Kind.PROBED) == 2
+    await process.aclose()
+    assert_invariants(shop)
+
+
+async def test_while_queries_fail_as_well_no_trial_is_made(shop):
+    rules = [{"on": "submit", "do": "500"}, {"on": "query", "do": "502-html"}]
+    process = await shop.start(*TEN, rules=rules)
+    outcome = await process.apply(limits=Limits(submitting=1))
+    assert (outcome.exit, shop.states()) == (Exit.PROVIDER, {"in_doubt": 3, "pending": 7})
+    assert process.count(Kind.PROBED) == 10
     await process.aclose()
     assert_invariants(shop)
 
@@ -148,6 +171,7 @@ async def test_nothing_is_lost_when_nobody_listens(shop, unused_tcp_port):
     outcome = await process.apply(limits=Limits(submitting=1))
     assert (outcome.exit, shop.states()) == (Exit.PROVIDER, {"pending": 10})
     assert process.count(Kind.NOT_SENT) == 5
+    assert process.count(Kind.PROBED) == 3
     assert shop.ask("SELECT DISTINCT outcome FROM attempts") == [("not_sent",)]
 
 

@@ -27,9 +27,9 @@ from seedbatch.sandbox import FaultPlan, Sandbox
 from seedbatch.sandbox.book import read_bill, read_tasks
 from seedbatch.sandbox.tasks import TaskRow
 
-QUICK = Cadence(first=0.02, shortest=0.02, longest=0.1)
+QUICK = Cadence(first=0.02, shortest=0.02, longest=0.1, probe=0.02)
 WIDE = Limits(submitting=4, in_flight=100, submits_per_minute=None)
-WAITS = frozenset({Kind.NOT_SENT, Kind.THROTTLED, Kind.NOT_FETCHED, Kind.UNANSWERED})
+WAITS = frozenset({Kind.NOT_SENT, Kind.THROTTLED, Kind.NOT_FETCHED, Kind.UNANSWERED, Kind.PROBED})
 
 
 class LeapingClock:
