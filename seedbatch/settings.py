@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 from urllib.parse import SplitResult, urlsplit
 
+from seedbatch.domain.budget import Budget
 from seedbatch.domain.errors import KeyMissing, UsageError
 from seedbatch.domain.jobs import Limits
+from seedbatch.domain.money import CURRENCY, Money, micros
 from seedbatch.domain.secret import Secret
 
 PROJECT_FILE: Final = "seedbatch.toml"
@@ -40,12 +42,21 @@ _FALSE: Final = frozenset({"0", "false", "no", "off"})
 
 
 @dataclass(frozen=True, slots=True)
+class PriceSource:
+    """The rows of the price table, unread, and where they stand."""
+
+    rows: tuple[object, ...] = ()
+    origin: str = "seedbatch.toml"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Each value that a command works with. Paths are absolute if the working directory was; durations in seconds.
 
     `base_url` and `public_url` have no trailing slash; `allow_origins` are `scheme://host:port`. `limits` holds only
     ceilings that somebody named. `reconcile_first`, `reconcile_every`, `sandbox_speed` and `sandbox_faults` are None
-    where nobody named them; `queries_per_second` is None where nothing paces queries.
+    where nobody named them; `queries_per_second` is None where nothing paces queries. `day_budget` caps what the ledger
+    may submit on one UTC day.
     """
 
     ledger: Path
@@ -61,6 +72,9 @@ class Settings:
     sandbox: bool
     sandbox_speed: float | None
     sandbox_faults: Path | None
+    prices: PriceSource
+    day_budget: Budget
+    moderation_brake: Literal["expected", "strict"]
     origins: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, name: str) -> str:
@@ -88,7 +102,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], cwd: Path) -> 
         _file_layer(user_file, str(user_file), forbidden={}),
     ]
     found = {name: value for name in _FIELDS if (value := _find(name, layers))}
-    return _settled(found, cwd)
+    return _settled(found, cwd, _day_budget(layers))
 
 
 def api_key(environ: Mapping[str, str], settings: Settings) -> Secret:
@@ -164,6 +178,14 @@ def _count(value: object) -> int:
     return int(number)
 
 
+def _cap(value: object) -> int:
+    """A cap: 0 is one as well."""
+    number = _not_negative(value)
+    if number != int(number):
+        raise _Unfit("max_jobs must be a whole number")
+    return int(number)
+
+
 def _switch(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -171,6 +193,20 @@ def _switch(value: object) -> bool:
     if word not in _TRUE | _FALSE:
         raise _Unfit("must be true or false")
     return word in _TRUE
+
+
+def _price_rows(value: object) -> tuple[object, ...] | Path:
+    """Rows as they stand in a table, or the file that holds them."""
+    if isinstance(value, list):
+        return tuple(value)
+    return _path(value)
+
+
+def _brake(value: object) -> str:
+    word = value.strip().lower() if isinstance(value, str) else ""
+    if word not in ("expected", "strict"):
+        raise _Unfit('must be "expected" or "strict"')
+    return word
 
 
 def _origins(value: object) -> frozenset[str]:
@@ -245,12 +281,15 @@ _FIELDS: Final[Mapping[str, _Field]] = {
     "sandbox": _Field(_switch, "SEEDBATCH_SANDBOX"),
     "sandbox_speed": _Field(_positive, "SEEDBATCH_SANDBOX_SPEED"),
     "sandbox_faults": _Field(_path, "SEEDBATCH_SANDBOX_FAULTS"),
+    "prices": _Field(_price_rows, "SEEDBATCH_PRICES"),
+    "moderation_brake": _Field(_brake, "SEEDBATCH_MODERATION_BRAKE"),
     "submitting": _Field(_count, "SEEDBATCH_SUBMITTING", ceiling=True),
     "in_flight": _Field(_count, "SEEDBATCH_IN_FLIGHT", ceiling=True),
     "submits_per_minute": _Field(_positive, "SEEDBATCH_SUBMITS_PER_MINUTE", ceiling=True),
     "queries_per_second": _Field(_positive, "SEEDBATCH_QUERIES_PER_SECOND", ceiling=True),
 }
 _CEILINGS: Final = tuple(name for name, one in _FIELDS.items() if one.ceiling)
+_BUDGET: Final = ("max_jobs", "max_cost", "currency")
 _KEY_NAMES: Final = ("api_key", "api_key_file", "key", "maxapi_api_key", "maxapi_api_key_file")
 # seedbatch.toml comes with a cloned repository: these would let its author send the key, or callbacks, or downloads
 # where they like.
@@ -269,6 +308,7 @@ class _Layer:
 
     name: str
     values: Mapping[str, object]
+    budget: Mapping[str, object] = field(default_factory=dict)
 
     def origin(self, field_name: str) -> str:
         match self.name:
@@ -302,12 +342,18 @@ def _user_file(environ: Mapping[str, str]) -> Path:
 
 def _file_layer(path: Path, shown: str, forbidden: Mapping[str, str]) -> _Layer:
     table = _toml(path, shown)
-    limits = table.pop("limits", {})
-    if not isinstance(limits, dict):
-        raise UsageError(f"{shown}: limits must be a table", hint="[limits]")
+    limits, budget = _subtable(table, "limits", shown), _subtable(table, "budget", shown)
     _check_names(table, [name for name in _FIELDS if name not in _CEILINGS], shown, forbidden)
     _check_names(limits, _CEILINGS, f"{shown} [limits]", {})
-    return _Layer(shown, {**table, **limits})
+    _check_names(budget, _BUDGET, f"{shown} [budget]", {})
+    return _Layer(shown, {**table, **limits}, budget)
+
+
+def _subtable(table: dict[str, Any], name: str, shown: str) -> dict[str, Any]:
+    found = table.pop(name, {})
+    if not isinstance(found, dict):
+        raise UsageError(f"{shown}: {name} must be a table", hint=f"[{name}]")
+    return found
 
 
 def _toml(path: Path, shown: str) -> dict[str, Any]:
@@ -390,7 +436,56 @@ def _named(name: str, layers: Iterable[_Layer]) -> Iterator[_Found]:
                 raise UsageError(f"{name} from {layer.origin(name)} {error}") from None
 
 
-def _settled(found: Mapping[str, _Found], cwd: Path) -> Settings:
+def _day_budget(layers: Iterable[_Layer]) -> Budget:
+    """The strictest caps that the files name for a day."""
+    budget = Budget()
+    for layer in layers:
+        named = _budget(layer.budget, f"{layer.name} [budget]")
+        if budget.max_cost and named.max_cost and budget.max_cost.currency != named.max_cost.currency:
+            raise UsageError(
+                f"{layer.name} [budget] is in {named.max_cost.currency}, and another file's in "
+                f"{budget.max_cost.currency}",
+                hint="two currencies cannot be compared: name one",
+            )
+        jobs = [one for one in (budget.max_jobs, named.max_jobs) if one is not None]
+        costs = [one for one in (budget.max_cost, named.max_cost) if one is not None]
+        budget = Budget(min(jobs, default=None), min(costs, key=lambda cost: cost.micros, default=None))
+    return budget
+
+
+def _budget(table: Mapping[str, object], where: str) -> Budget:
+    try:
+        max_jobs = None if "max_jobs" not in table else _cap(table["max_jobs"])
+        max_cost = None if "max_cost" not in table else micros(table["max_cost"])
+    except (_Unfit, ValueError) as error:
+        raise UsageError(f"{where}: {error}", hint='max_jobs = 100, max_cost = "40.00"') from None
+    currency = table.get("currency")
+    if (max_cost is None) != (currency is None):
+        raise UsageError(f"{where}: max_cost and currency go together", hint='max_cost = "40.00", currency = "USD"')
+    if max_cost is None:
+        return Budget(max_jobs)
+    if not isinstance(currency, str) or not CURRENCY.fullmatch(currency):
+        raise UsageError(f"{where}: currency must be three capital letters", hint='currency = "USD"')
+    return Budget(max_jobs, Money(max_cost, currency))
+
+
+def _price_source(found: Mapping[str, _Found], cwd: Path) -> PriceSource:
+    if "prices" not in found:
+        return PriceSource()
+    one = found["prices"]
+    if isinstance(one.value, tuple):
+        return PriceSource(one.value, one.origin)
+    path = cwd / one.value
+    if not path.is_file():
+        raise UsageError(f"prices from {one.origin}: there is no file {one.value}")
+    table = _toml(path, str(one.value))
+    rows = table.pop("prices", None)
+    if table or not isinstance(rows, list):
+        raise UsageError(f"{one.value} must hold [[prices]] and nothing else", hint="one [[prices]] table a price")
+    return PriceSource(tuple(rows), str(one.value))
+
+
+def _settled(found: Mapping[str, _Found], cwd: Path, day_budget: Budget) -> Settings:
     def value(name: str, default: Any = None) -> Any:
         return found[name].value if name in found else default
 
@@ -411,6 +506,9 @@ def _settled(found: Mapping[str, _Found], cwd: Path) -> Settings:
         sandbox=sandbox,
         sandbox_speed=value("sandbox_speed"),
         sandbox_faults=None if faults is None else cwd / faults,
+        prices=_price_source(found, cwd),
+        day_budget=day_budget,
+        moderation_brake=value("moderation_brake", "expected"),
         origins={name: one.origin for name, one in found.items()},
     )
     _check_encrypted(settings)

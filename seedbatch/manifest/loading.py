@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from seedbatch.domain.budget import Budget
 from seedbatch.domain.errors import Problem
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits
+from seedbatch.domain.money import Money, micros
 from seedbatch.manifest.checks import shape
 from seedbatch.manifest.expand import Finding, Leniency, Wanted, expand
 from seedbatch.manifest.outputs import meeting_point
@@ -69,6 +71,7 @@ def _load(paths: Sequence[Path], leniency: Leniency) -> Loaded:
             parts.append(_part(document, leniency))
     sound = [part for part in parts if isinstance(part.document.value, dict) and part.wanted]
     _find_collisions(sound)
+    _find_budgets(sound)
     if not problems and not any(part.wrong for part in parts):
         _find_repetitions(sound)
     for part in parts:
@@ -213,6 +216,33 @@ def _find_repetitions(parts: Sequence[_Part]) -> None:
                 part.worth.append(Remark(("jobs", index, "key"), "job/repeated", message, hint))
 
 
+def _find_budgets(parts: Sequence[_Part]) -> None:
+    """Amounts that are no whole number of micro-units, and two currencies in one batch."""
+    currencies: dict[str, tuple[_Part, str]] = {}
+    for part in parts:
+        named = part.document.value.get("budget", {})
+        if not isinstance(named, dict) or "max_cost" not in named or not isinstance(named.get("currency"), str):
+            continue
+        if any(remark.pointer[:1] == ("budget",) for remark in part.wrong):
+            continue  # the schema has said so
+        try:
+            micros(named["max_cost"])
+        except ValueError as error:
+            part.wrong.append(Remark(("budget", "max_cost"), "budget/amount", f"max_cost: {error}", "write 12.50"))
+        first, currency = currencies.setdefault(part.document.value["batch"], (part, named["currency"]))
+        if currency != named["currency"]:
+            message = f"this batch has a budget in {currency} as well, in {first.document.file}"
+            part.wrong.append(Remark(("budget", "currency"), "budget/currencies", message, "a batch has one currency"))
+
+
+def _budget(parts: Sequence[_Part]) -> Budget:
+    """The strictest caps of a batch's files."""
+    named = [part.document.value.get("budget", {}) for part in parts]
+    jobs = [int(one["max_jobs"]) for one in named if "max_jobs" in one]
+    costs = [Money(micros(one["max_cost"]), one["currency"]) for one in named if "max_cost" in one]
+    return Budget(min(jobs, default=None), min(costs, key=lambda cost: cost.micros, default=None))
+
+
 def _batches(parts: Sequence[_Part]) -> Iterator[BatchSpec]:
     groups: defaultdict[str, list[_Part]] = defaultdict(list)
     for part in parts:
@@ -226,6 +256,7 @@ def _batches(parts: Sequence[_Part]) -> Iterator[BatchSpec]:
             name=name,
             jobs=tuple(one.job for part in group for one in part.wanted),
             limits=limits,
+            budget=_budget(group),
             # A retry costs money: a file that does not ask for it is taken at its word.
             attempts=min(int(part.document.value.get("retry", {}).get("attempts", 1)) for part in group),
             manifest=",".join(part.document.file for part in group),

@@ -26,7 +26,7 @@ def codes(schema, instance):
         ({"batch": "b\n"}, [(("batch",), "schema/pattern")]),
         ({"batch": "b" * 101}, [(("batch",), "schema/size")]),
         ({"job": []}, [(("job",), "schema/unknown-key")]),
-        ({"budget": {}}, [(("budget",), "schema/unknown-key")]),
+        ({"sources": []}, [(("sources",), "schema/unknown-key")]),
         ({"defaults": {"inputs": {}}}, [(("defaults", "inputs"), "schema/unknown-key")]),
         ({"vars": {"a-b": 1, "loop": 1}}, [(("vars", "a-b"), "schema/name"), (("vars", "loop"), "schema/name")]),
         ({"matrix": {"ratio": []}}, [(("matrix", "ratio"), "schema/size")]),
