@@ -13,7 +13,7 @@ from typing import Protocol
 from seedbatch.domain.answers import Evidence, FetchResult, QueryAnswer, StoredFile, SubmitAnswer, TaskReport
 from seedbatch.domain.difference import Known
 from seedbatch.domain.jobs import BatchSpec, Limits
-from seedbatch.domain.records import BatchTally, Occurrence, RecordedJob, Standings
+from seedbatch.domain.records import Accounts, BatchTally, Occurrence, RecordedJob, Standings
 from seedbatch.domain.states import JobState
 from seedbatch.domain.work import (
     Caps,
@@ -254,6 +254,10 @@ class Records(Protocol):
 
     def standings(self, now: datetime, risk: float) -> Standings:
         """Counts, in-doubt jobs, and results whose link dies within `risk` seconds."""
+        ...
+
+    def accounts(self, now: datetime) -> Accounts:
+        """What may be owed, and what moderation has taken."""
         ...
 
     def story(self, job_id: int) -> list[Occurrence]:

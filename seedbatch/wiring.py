@@ -113,6 +113,23 @@ async def open_plant(settings: Settings, key: Secret) -> AsyncIterator[Plant]:
         yield Plant(ledger, provider, store, clock, address)
 
 
+@asynccontextmanager
+async def open_ledger(settings: Settings) -> AsyncIterator[tuple[Ledger, WallClock]]:
+    """The ledger alone, for a person's word.
+
+    Raises:
+        LedgerError: the ledger cannot be used.
+    """
+    from seedbatch.ledger.sqlite import SqliteLedger
+
+    clock = WallClock()
+    ledger = SqliteLedger(settings.ledger, kind=_kind(settings), folder=settings.output_dir, now=clock.now())
+    try:
+        yield ledger, clock
+    finally:
+        await ledger.aclose()
+
+
 async def serve_sandbox(
     path: Path, host: str, port: int, *, speed: float, faults: Path | None, on_ready: Callable[[str], None]
 ) -> None:

@@ -17,6 +17,9 @@ COMMANDS = {
     "status": "Tell where everything stands.",
     "list": "List jobs, one a line.",
     "show": "Tell the whole story of a job.",
+    "resolve": "Settle a job that is in doubt.",
+    "retry": "Want failed, expired or abandoned jobs again.",
+    "abandon": "Give up unfinished jobs.",
     "schema": "Print the JSON Schema of manifests, or of a model.",
     "sandbox": "Run the stand-in provider.",
 }

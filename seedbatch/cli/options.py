@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from seedbatch.domain.errors import UsageError
 from seedbatch.settings import Settings, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,6 +74,51 @@ def pace(function: F) -> F:
     return function
 
 
+def caps(function: F) -> F:
+    """How much a run may spend."""
+    for option in (
+        click.option(
+            "--allow-violations",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Submit until N moderation violations are to be expected today, whatever the surcharge.",
+        ),
+        click.option("--max-cost", metavar="AMOUNT", help="The most that this run may owe: 12.50, or '12.50 USD'."),
+        click.option("--max-jobs", type=click.IntRange(min=0), metavar="N", help="The most that this run may submit."),
+    ):
+        function = option(function)
+    return prices(function)
+
+
+def prices(function: F) -> F:
+    """`--prices`: what a request costs."""
+    return click.option(
+        "--prices",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A TOML file of [[prices]].  [env: SEEDBATCH_PRICES; default: prices in seedbatch.toml]",
+    )(function)
+
+
+def assent(function: F) -> F:
+    """`--yes`: do what a question would ask."""
+    return click.option("--yes", "-y", is_flag=True, help="Do not ask.")(function)
+
+
+def ask(question: str, *, yes: bool) -> None:
+    """Go on only if a person agrees.
+
+    Raises:
+        UsageError: they do not, or there is no terminal to ask at.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask at", hint="add --yes to go on without being asked")
+    if not click.confirm(question, err=True):
+        raise UsageError("nothing was changed")
+
+
 def settings_of(**flags: object) -> Settings:
     """The settings of this process, `flags` first.
 
@@ -78,3 +126,10 @@ def settings_of(**flags: object) -> Settings:
         UsageError: something in them is wrong.
     """
     return load(flags, os.environ, Path.cwd())
+
+
+def place_flags(settings: Settings) -> str:
+    """The flags that make another command mean the same ledger; begins with a space, or is empty."""
+    sandbox = " --sandbox" if settings.sandbox else ""
+    named = settings.origin("ledger").startswith("flag")
+    return sandbox + (f" --ledger {shlex.quote(str(settings.ledger))}" if named else "")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seedbatch.cli.words import clean, count
-from seedbatch.engine.plan import SPENDING, Action, Plan, Planned
+from seedbatch.cli.spending import money_json, price_text
+from seedbatch.cli.words import clean
+from seedbatch.domain.money import Money
+from seedbatch.domain.states import JobState
+from seedbatch.engine.forecast import Forecast
+from seedbatch.engine.plan import Action, Plan, Planned
 
 _MARKS = {
     Action.CREATE: "+",
     Action.REGENERATE: "~",
     Action.COLLECT: ">",
     Action.DOWNLOAD: ">",
+    Action.RETRY: "+",
     Action.UNCHANGED: "=",
     Action.HELD: "!",
     Action.ORPHAN: "-",
@@ -21,6 +26,7 @@ _COLOURS = {
     Action.REGENERATE: "yellow",
     Action.COLLECT: "cyan",
     Action.DOWNLOAD: "cyan",
+    Action.RETRY: "yellow",
     Action.HELD: "red",
 }
 _MOST_SHOWN = 20
@@ -39,13 +45,24 @@ def plan_lines(plan: Plan, *, verbose: bool) -> Iterator[tuple[str, str]]:
             shown = found if verbose else found[:_MOST_SHOWN]
             for job in shown:
                 yield _line(job), _COLOURS.get(action, "")
+            if action is Action.HELD:
+                yield from ((line, "") for line in _what_to_type(shown))
             if len(found) > len(shown):
                 yield f"    … and {len(found) - len(shown):,} more to {action} (--verbose shows all)", ""
 
 
 def _line(job: Planned) -> str:
     revision = f" (revision {job.revision})" if job.revision > 1 else ""
-    return f"  {_MARKS[job.action]} {job.action:<10}  {job.address}{revision}  {clean(job.reason)}"
+    price = f"  {job.price}" if job.price is not None else ""
+    return f"  {_MARKS[job.action]} {job.action:<10}  {job.address}{revision}  {clean(job.reason)}{price}"
+
+
+def _what_to_type(held: list[Planned]) -> Iterator[str]:
+    states = {job.known.state for job in held if job.known is not None}
+    if JobState.IN_DOUBT in states:
+        yield "    → seedbatch resolve KEY --task-id ID, or --lost, or --resubmit (seedbatch status tells more)"
+    if states - {JobState.IN_DOUBT}:
+        yield "    → seedbatch retry KEY sends one again; what moderation refused needs another request"
 
 
 def summary(actions: list[Action]) -> str:
@@ -54,16 +71,17 @@ def summary(actions: list[Action]) -> str:
     return ", ".join(parts) or "no jobs"
 
 
-def closing(plan: Plan) -> str:
+def closing(plan: Plan, coming: Forecast) -> str:
     """What applying would do, in one sentence."""
     if plan.submissions:
-        return f"Applying submits {count(plan.submissions, 'request')}; each one costs money at the provider."
+        unknown = "" if coming.price else "; each one costs money at the provider (no price is in your price table)"
+        return f"Applying submits {price_text(coming)}{unknown}."
     if plan.changes:
         return "Applying submits nothing; it only collects and downloads."
     return "Nothing to do."
 
 
-def plan_json(plan: Plan) -> dict[str, object]:
+def plan_json(plan: Plan, coming: Forecast) -> dict[str, object]:
     """The object of `docs/json-output.md`."""
     return {
         "version": 1,
@@ -75,19 +93,25 @@ def plan_json(plan: Plan) -> dict[str, object]:
                 "action": str(job.action),
                 "reason": job.reason,
                 "model": job.model,
-                "price": None,
+                "price": money_json(job.price),
             }
             for job in plan.jobs
         ],
         "summary": {
             "counts": {str(action): plan.counts.get(action, 0) for action in Action},
             "submissions": plan.submissions,
-            "price": None,
-            "exposure_after": None,
+            "price": money_json(_only(coming.price)),
+            "unpriced": sum(coming.unpriced.values()),
+            "exposure_after": money_json(_only(coming.exposure_after)),
+            "kept_back": 0 if coming.kept is None else coming.kept.count,
+            "violations_today": coming.moderation.violations,
+            "surcharge_percent": coming.surcharge,
+            "rejection_rate": round(float(coming.moderation.rate), 4),
+            "expected_violations": round(coming.expected_violations, 2),
         },
     }
 
 
-def spends(job: Planned) -> bool:
-    """Whether applying sends a request for this job."""
-    return job.action in SPENDING
+def _only(amounts: tuple[Money, ...]) -> Money | None:
+    """The sum, where there is one currency: two make none."""
+    return amounts[0] if len(amounts) == 1 else None

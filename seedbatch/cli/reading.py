@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from seedbatch.cli.words import say
+from seedbatch.domain.errors import StaleCaller, UsageError
+from seedbatch.domain.records import RecordedJob
 from seedbatch.ports import Records
 from seedbatch.settings import Settings
 
@@ -18,3 +23,38 @@ def open_or_say(settings: Settings) -> Records | None:
         if not settings.sandbox and sandbox.exists():
             say(f"  → a sandbox's ledger is there: {sandbox} (add --sandbox)")
     return records
+
+
+def revisions_of(records: Records, key: str) -> list[RecordedJob]:
+    """The revisions of the one job that `key` means, an address or `BATCH/ADDRESS`; latest last.
+
+    Raises:
+        UsageError: there is none, or several batches have one of that name.
+    """
+    from difflib import get_close_matches
+
+    jobs = records.find(key)
+    if not jobs:
+        addresses = [job.address for job in records.jobs()]
+        near = get_close_matches(key.rpartition("/")[2], addresses, n=1, cutoff=0.5)
+        raise UsageError(
+            f"there is no job {key!r} in this ledger",
+            hint=f"did you mean {near[0]!r}?" if near else "seedbatch list tells what there is",
+        )
+    names = sorted({f"{job.batch}/{job.address}" for job in jobs})
+    if len(names) > 1:
+        raise UsageError(f"{key!r} is a job of several batches", hint=f"say which: {', '.join(names[:5])}")
+    return jobs
+
+
+@contextmanager
+def speaking() -> Iterator[None]:
+    """A person's word that came too late is an error with words, not a bug.
+
+    Raises:
+        UsageError: somebody else moved the job meanwhile; nothing was changed.
+    """
+    try:
+        yield
+    except StaleCaller as error:
+        raise UsageError(f"nothing was changed: {error.message}", hint="seedbatch show tells its story") from None

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from seedbatch.cli.display import JsonLines, counts_text, open_display
+from seedbatch.cli.options import place_flags
 from seedbatch.cli.signals import interrupting
-from seedbatch.cli.words import clean, say, short_path
+from seedbatch.cli.words import clean, say, short_path, whoever
+from seedbatch.domain.errors import Exit, StaleCaller
 from seedbatch.domain.jobs import BatchSpec
 from seedbatch.domain.secret import Secret
 from seedbatch.domain.states import JobState
 from seedbatch.engine.cadence import PROVIDER, SANDBOX, Cadence
 from seedbatch.engine.run import Errand, Outcome, Run
 from seedbatch.settings import Settings
-from seedbatch.wiring import Plant, open_plant
+from seedbatch.wiring import Plant, open_plant, open_records
 
 
 async def carry_out(
@@ -27,12 +30,13 @@ async def carry_out(
     key: Secret,
     errand: Errand,
     batches: Sequence[BatchSpec] = (),
+    again: Sequence[int] = (),
     *,
     as_json: bool,
     quiet: bool,
     verbose: bool,
 ) -> Outcome:
-    """Open everything, record what the manifests want, and run.
+    """Open everything, record what the manifests want, and run. `again` are failed jobs that are sent once more.
 
     Raises:
         LedgerError: the ledger cannot be used.
@@ -44,6 +48,9 @@ async def carry_out(
             async with open_plant(settings, key) as plant:
                 for batch in batches:
                     await plant.ledger.declare(batch, plant.clock.now())
+                for job_id in again:
+                    with suppress(StaleCaller):  # another process took it up meanwhile
+                        await plant.ledger.retried(job_id, f"{whoever()} with --retry-failed", plant.clock.now())
                 count = partial(_count, plant, errand)
                 display = open_display(count, as_json=as_json, quiet=quiet, verbose=verbose)
                 errand = replace(errand, cadence=cadence(settings))
@@ -57,6 +64,21 @@ async def carry_out(
                 return outcome
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
+
+
+def _in_doubt_words(settings: Settings) -> None:
+    """What is in doubt, what it may cost, and what to type, job by job."""
+    from seedbatch.cli.doubts import doubt_lines
+
+    records = open_records(settings)
+    if records is None:
+        return
+    try:
+        standings = records.standings(datetime.now(UTC), 0)
+    finally:
+        records.close()
+    for line in doubt_lines(standings.in_doubt, place_flags(settings)):
+        say(line)
 
 
 def _current_task() -> asyncio.Task[Any]:
@@ -103,24 +125,18 @@ def summary_json(outcome: Outcome, plant: Plant) -> dict[str, object]:
 def closing_words(outcome: Outcome, settings: Settings, again: str) -> None:
     """How it ended, and what to type next. `again` is the command that goes on."""
     counts = outcome.counts
-    place = _place(settings)
+    place = place_flags(settings)
     say(counts_text(counts) or "There is nothing to do.")
     for stop in outcome.stops:
         say(f"\nStopped: {clean(stop.reason)}")
         if stop.hint:
             say(f"  → {stop.hint}")
     if counts[JobState.IN_DOUBT]:
-        say("\nIn doubt: may have been accepted and charged, so they are never sent again by themselves.")
-        say(f"  → seedbatch status{place}")
+        _in_doubt_words(settings)
     if counts[JobState.FAILED] or counts[JobState.EXPIRED]:
-        say(f"\nFailed or expired: held until you say otherwise.\n  → seedbatch list --state failed{place}")
-    if not outcome.settled:
+        say("\nFailed or expired: held until you say otherwise.")
+        say(f"  → seedbatch list --state failed{place}, then seedbatch retry KEY{place}")
+    if not outcome.settled and outcome.exit is not Exit.STOPPED:
         say(f"\nNot finished.\n  → go on with: {again}")
     if counts[JobState.COMPLETED]:
         say(f"\nClips are in {short_path(str(settings.output_dir))}")
-
-
-def _place(settings: Settings) -> str:
-    sandbox = " --sandbox" if settings.sandbox else ""
-    origin = settings.origin("ledger")
-    return sandbox + (f" --ledger {shlex.quote(str(settings.ledger))}" if origin.startswith("flag") else "")

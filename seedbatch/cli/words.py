@@ -78,3 +78,15 @@ def short_path(path: str) -> str:
     """A path as seen from here, if it lies below."""
     here = os.path.join(os.getcwd(), "")  # noqa: PTH109, PTH118 - text in, text out
     return path.removeprefix(here)
+
+
+def whoever() -> str:
+    """Who says so, as events keep it: `name@host`."""
+    import getpass
+    import socket
+
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # a container without a user database
+        name = str(os.getuid())
+    return clean(f"{name}@{socket.gethostname()}")

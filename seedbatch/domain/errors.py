@@ -4,6 +4,8 @@ SeedbatchError              1
 +-- UsageError              2   flags, settings, files, manifests; nothing was submitted
 |   +-- ManifestInvalid     2   carries every problem of every file
 +-- KeyMissing              4
++-- KeyRefused              4
++-- ProviderUnavailable     9   a command needed one answer and got none
 +-- LedgerError             8
 |   +-- LedgerLocked        8
 |   +-- LedgerDamaged       8
@@ -96,6 +98,18 @@ class ManifestInvalid(UsageError):
 
 class KeyMissing(SeedbatchError):
     """A command needs the API key and none was given, or its file cannot be used."""
+
+    exit = Exit.KEY
+
+
+class ProviderUnavailable(SeedbatchError):
+    """A command needed one answer of the provider and got none."""
+
+    exit = Exit.PROVIDER
+
+
+class KeyRefused(SeedbatchError):
+    """The provider does not take the API key."""
 
     exit = Exit.KEY
 

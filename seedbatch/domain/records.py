@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from seedbatch.domain.brake import Moderation
+from seedbatch.domain.budget import Budget, Spent
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.jobs import Request
+from seedbatch.domain.money import Money
 from seedbatch.domain.states import FailureClass, JobState
 
 
@@ -34,7 +38,8 @@ class Artifact:
 class RecordedJob:
     """One revision of one job, as the ledger knows it.
 
-    `task_id` and `intended_at` are those of its latest attempt; `reason` tells why it failed or is in doubt.
+    `task_id` and `intended_at` are those of its latest attempt; `reason` tells why it failed or is in doubt. `cost` is
+    what may be owed for all its attempts, `price` what the next one would cost; None where no price is known.
     """
 
     job_id: int
@@ -56,6 +61,8 @@ class RecordedJob:
     expires_at: datetime | None
     updated_at: datetime
     intended_at: datetime | None
+    price: Money | None = None
+    cost: Money | None = None
     artifacts: tuple[Artifact, ...] = ()
 
 
@@ -87,11 +94,34 @@ class BatchTally:
 
 
 @dataclass(frozen=True, slots=True)
+class Accounts:
+    """What may be owed, by batch and on this UTC day, and what moderation has taken."""
+
+    batches: Mapping[str, Spent] = field(default_factory=dict)
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
+    day: Spent = field(default_factory=Spent)
+    moderation: Moderation = field(default_factory=lambda: Moderation(0, 0, 0, 0))
+
+    @property
+    def exposure(self) -> tuple[Money, ...]:
+        """What may be owed in all, by currency."""
+        sums: Counter[str] = Counter()
+        for one in self.batches.values():
+            sums.update(one.exposure)
+        return tuple(Money(sums[currency], currency) for currency in sorted(sums))
+
+    @property
+    def unpriced(self) -> int:
+        """Submissions whose price nobody knows."""
+        return sum(one.unpriced for one in self.batches.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Standings:
     """Where everything stands. `at_risk` are results whose link dies soon and whose files are not all on disk."""
 
     batches: tuple[BatchTally, ...]
     at_risk: tuple[RecordedJob, ...] = ()
     in_doubt: tuple[RecordedJob, ...] = ()
-    violations_today: int = 0
+    accounts: Accounts = field(default_factory=Accounts)
     meta: Mapping[str, str] = field(default_factory=dict)

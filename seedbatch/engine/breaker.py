@@ -42,7 +42,8 @@ class Breaker:
     """Counts outcomes and says what may be risked next; no clock and no provider of its own.
 
     `earlier_doubts` are those in a row with which an earlier run left off: three of them open it from the start, and
-    leave one trial. `first_probe` is the first pause before a probe, in seconds; they double up to five minutes.
+    leave one trial. `first_probe` is the first pause before a probe, in seconds; they double up to five minutes. `met`
+    says whether the provider gave a sign of life in this run.
     """
 
     def __init__(self, now: datetime, *, earlier_doubts: int = 0, first_probe: float = 5.0) -> None:
@@ -57,7 +58,7 @@ class Breaker:
         self._doubtful_trials = 0
         self._unsent_trials = 0
         self._bad_probes = 0
-        self._met = False
+        self.met = False
         if earlier_doubts >= DOUBTS_IN_A_ROW:
             self.circuit = Circuit.OPEN
             self.cause = f"the last {earlier_doubts:,} submissions were left in doubt"
@@ -81,7 +82,7 @@ class Breaker:
 
     def answered(self, attempt_id: int) -> None:
         """A clean answer, whatever it said: submitting works."""
-        self._met = True
+        self.met = True
         self._doubts = self._unsent = 0
         self._recent.append(False)
         if attempt_id == self._trial:
@@ -92,7 +93,7 @@ class Breaker:
 
     def doubted(self, attempt_id: int, cause: str, now: datetime) -> None:
         """It may have been accepted, or may not."""
-        self._met = True
+        self.met = True
         self._doubts += 1
         self._recent.append(True)
         if attempt_id == self._trial:
@@ -121,13 +122,13 @@ class Breaker:
         if self.circuit is not Circuit.OPEN:
             return
         if good:
-            self._met = True
+            self.met = True
             self._bad_probes = 0
             self.circuit = Circuit.READY
             return
         self._bad_probes += 1
         self.probe_at = now + backoff(self._bad_probes + 1, first=self._first_probe)
-        if self._bad_probes >= (_BAD_PROBES if self._met else _BAD_PROBES_FROM_THE_START):
+        if self._bad_probes >= (_BAD_PROBES if self.met else _BAD_PROBES_FROM_THE_START):
             self._end(cause)
 
     def _open(self, cause: str, now: datetime) -> None:

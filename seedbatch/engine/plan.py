@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
 from seedbatch.domain.difference import Change, Difference, Known, Step, difference
 from seedbatch.domain.jobs import BatchSpec, Request
+from seedbatch.domain.money import Money
 from seedbatch.domain.records import RecordedJob, Standing
-from seedbatch.domain.states import JobState
+from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.ports import Records
 
 
@@ -22,17 +23,21 @@ class Action(StrEnum):
     REGENERATE = "regenerate"
     COLLECT = "collect"
     DOWNLOAD = "download"
+    RETRY = "retry"
     UNCHANGED = "unchanged"
     HELD = "held"
     ORPHAN = "orphan"
 
 
-SPENDING = frozenset({Action.CREATE, Action.REGENERATE})
+SPENDING = frozenset({Action.CREATE, Action.REGENERATE, Action.RETRY})
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One job of a plan. `output` is its relative path without extension; `known` its row, if there is one."""
+    """One job of a plan. `output` is its relative path without extension; `known` its row, if there is one.
+
+    `price` is what its submission costs: None where nothing is submitted, or where the price table does not tell.
+    """
 
     batch: str
     address: str
@@ -42,6 +47,7 @@ class Planned:
     model: str
     output: str
     known: Known | None = None
+    price: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +72,32 @@ class Plan:
         return any(job.action not in {Action.UNCHANGED, Action.HELD, Action.ORPHAN} for job in self.jobs)
 
 
-def make_plan(batches: Sequence[BatchSpec], records: Records | None) -> Plan:
-    """Compare manifests with the ledger; None where there is no ledger yet."""
-    return Plan(tuple(job for batch in batches for job in _batch(batch, records)))
+def make_plan(batches: Sequence[BatchSpec], records: Records | None, *, retry_failed: bool = False) -> Plan:
+    """Compare manifests with the ledger; None where there is no ledger yet.
+
+    `retry_failed`: what failed is sent again, but for what moderation refused.
+    """
+    return Plan(tuple(job for batch in batches for job in _batch(batch, records, retry_failed=retry_failed)))
 
 
-def _batch(batch: BatchSpec, records: Records | None) -> Iterator[Planned]:
+def _batch(batch: BatchSpec, records: Records | None, *, retry_failed: bool) -> Iterator[Planned]:
     known = [] if records is None else records.known(batch.name)
     recorded = {} if records is None or not known else {job.job_id: job for job in records.jobs({batch.name})}
     found = difference(batch.jobs, known)
     for step in found.steps:
-        yield _planned(batch.name, step, recorded)
+        planned = _planned(batch.name, step, recorded)
+        if retry_failed and step.target is not None and may_be_retried(recorded[step.target.job_id]):
+            planned = replace(planned, action=Action.RETRY)
+        if planned.action in SPENDING:
+            request = step.spec.request
+            planned = replace(planned, price=batch.prices.price(request.model, request.input))
+        yield planned
     yield from _remaining(batch.name, found, known, recorded)
+
+
+def may_be_retried(job: RecordedJob) -> bool:
+    """Whether `--retry-failed` sends a job again: it failed, and not by moderation, which is never asked twice."""
+    return job.state is JobState.FAILED and job.failure is not FailureClass.MODERATION
 
 
 def _planned(batch: str, step: Step, recorded: Mapping[int, RecordedJob]) -> Planned:

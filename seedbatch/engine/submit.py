@@ -267,7 +267,8 @@ class Submitter:
 
     def _end_if_over(self) -> None:
         if self._breaker.circuit is Circuit.OVER:
-            reason = f"the provider is out of order: {self._breaker.cause}"
+            how = "is out of order" if self._breaker.met else "cannot be reached"
+            reason = f"the provider {how}: {self._breaker.cause}"
             self._stop(Stop(Exit.PROVIDER, reason, _REACH, left_work=True))
 
     def _stop(self, stop: Stop, *, everything: bool = False) -> None:

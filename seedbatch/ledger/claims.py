@@ -20,7 +20,6 @@ from seedbatch.ledger.rows import scope_names
 from seedbatch.ledger.spending import budget, moderation, of_batch, of_day, of_owner, spent
 from seedbatch.ports import Scope
 
-_RAISE: Final = "a higher cap, or less to do"
 _PENDING: Final = (
     "SELECT j.id, b.name, j.address, j.model, j.input, j.price, j.currency,"
     " (SELECT count(*) FROM attempts WHERE job_id = j.id),"
@@ -46,9 +45,10 @@ class _Candidate:
 
 @dataclass(slots=True)
 class _Cap:
-    """A budget with what counts against it, and whose it is."""
+    """A budget with what counts against it, whose it is, and what a person can do when it is used up."""
 
     whose: str
+    hint: str
     budget: Budget
     spent: Spent
 
@@ -101,7 +101,7 @@ def _pace(connection: sqlite3.Connection, gap: timedelta, now: datetime) -> date
 
 
 def _braked(brake: Brake, seen: Moderation) -> Bar:
-    how = "each counted as one" if brake.strict else f"of which {float(seen.rate):.0%} are expected to be rejected"
+    how = "each counted as one" if brake.strict else f"of which {100 * float(seen.rate):.0f} % are taken to be rejected"
     reason = (
         f"moderation: {seen.violations:,} violations today (UTC) and {seen.in_flight:,} tasks in flight, {how};"
         " one more could reach a dearer surcharge"
@@ -114,10 +114,10 @@ def _affordable(
 ) -> tuple[list[_Candidate], dict[Barrier, Bar]]:
     """The next jobs that every cap has room for, batch by batch in the manifest's order; and why others wait."""
     common = [
-        _Cap(whose, named, spent(connection, total))
-        for whose, named, total in (
-            ("this run's cap", caps.run, of_owner(owner)),
-            ("today's budget", caps.day, of_day(now)),
+        _Cap(whose, hint, named, spent(connection, total))
+        for whose, hint, named, total in (
+            ("this run's cap", "apply again, with a higher --max-jobs or --max-cost", caps.run, of_owner(owner)),
+            ("today's budget", "apply again after midnight UTC, or raise [budget]", caps.day, of_day(now)),
         )
         if named
     ]
@@ -131,7 +131,8 @@ def _affordable(
         if len(chosen) >= most:
             break
         own = budget(*columns)
-        batch_caps = [_Cap(f"the budget of {name}", own, spent(connection, of_batch(batch_id)))] if own else []
+        hint = "raise budget in its manifest, then apply again"
+        batch_caps = [_Cap(f"the budget of {name}", hint, own, spent(connection, of_batch(batch_id)))] if own else []
         chosen += _of_batch(connection, batch_id, now, most - len(chosen), [*batch_caps, *common], bars)
     return chosen, bars
 
@@ -178,7 +179,7 @@ def _fitting(candidates: Iterable[_Candidate], caps: list[_Cap], bars: dict[Barr
 def _bar(cap: _Cap, found: Obstacle, candidate: _Candidate) -> Bar:
     reason = f"{cap.whose} keeps {candidate.name} back: {found.reason}"
     if not found.unpriced or cap.budget.max_cost is None:
-        return Bar(Barrier.BUDGET, reason, f"to go on: {_RAISE}")
+        return Bar(Barrier.BUDGET, reason, cap.hint)
     line = line_to_add(candidate.request.model, candidate.request.input, cap.budget.max_cost.currency)
     return Bar(Barrier.UNPRICED, reason, f"add its price to seedbatch.toml: {line}")
 

@@ -11,22 +11,28 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from seedbatch.domain.budget import Spent
 from seedbatch.domain.difference import Known
 from seedbatch.domain.errors import LedgerDamaged, LedgerError
 from seedbatch.domain.jobs import Request
 from seedbatch.domain.moments import moment, stamp
-from seedbatch.domain.records import Artifact, Occurrence, RecordedJob, Standing, Standings
+from seedbatch.domain.money import Money
+from seedbatch.domain.records import Accounts, Artifact, Occurrence, RecordedJob, Standing, Standings
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.ledger.declaration import known_jobs
 from seedbatch.ledger.opening import check_schema
 from seedbatch.ledger.rows import to_json
+from seedbatch.ledger.spending import budget, moderation, of_day, spent, spent_by_batch
 from seedbatch.ledger.tallies import tallies
 from seedbatch.ports import Scope
 
 _JOBS = """
 SELECT j.id AS job_id, b.name AS batch, j.address, j.base, j.take, j.revision, j.standing, j.state, j.failure, j.reason,
        j.model, j.input, j.fingerprint, j.output, j.tags, j.expires_at, j.updated_at,
-       (SELECT count(*) FROM attempts WHERE job_id = j.id) AS attempts, a.task_id, a.doubt, a.intended_at
+       j.price, j.currency, a.task_id, a.doubt, a.intended_at,
+       (SELECT count(*) FROM attempts WHERE job_id = j.id) AS attempts,
+       (SELECT sum(exposure) FROM attempts WHERE job_id = j.id AND price IS NOT NULL) AS cost,
+       (SELECT max(currency) FROM attempts WHERE job_id = j.id AND price IS NOT NULL) AS cost_currency
 FROM jobs j JOIN batches b ON b.id = j.batch_id
 LEFT JOIN attempts a ON a.id = (SELECT max(id) FROM attempts WHERE job_id = j.id)
 """
@@ -84,20 +90,25 @@ class SqliteRecords:
     def standings(self, now: datetime, risk: float) -> Standings:
         """Counts, in-doubt jobs, and results whose link dies within `risk` seconds."""
         until = stamp(now + timedelta(seconds=risk))
-        midnight = stamp(now)[:10]
-        ((violations,),) = self._connection.execute(
-            "SELECT count(*) FROM events WHERE type = 'failed' AND json_extract(data, '$.class') = 'moderation'"
-            " AND at >= ?",
-            (midnight,),
-        )
         return Standings(
             batches=tuple(tallies(self._connection, None)),
             at_risk=tuple(
                 self._select("WHERE j.state = 'succeeded' AND j.expires_at <= ? ORDER BY j.expires_at", (until,))
             ),
             in_doubt=tuple(self._select("WHERE j.state = 'in_doubt' ORDER BY b.name, j.position", ())),
-            violations_today=violations,
+            accounts=self.accounts(now),
             meta=dict(self._connection.execute("SELECT key, value FROM meta")),
+        )
+
+    def accounts(self, now: datetime) -> Accounts:
+        """What may be owed, and what moderation has taken."""
+        rows = self._connection.execute("SELECT id, name, max_jobs, max_cost, currency FROM batches").fetchall()
+        by_batch = spent_by_batch(self._connection)
+        return Accounts(
+            batches={name: by_batch.get(batch_id, Spent()) for batch_id, name, *_ in rows},
+            budgets={name: budget(*columns) for _, name, *columns in rows},
+            day=spent(self._connection, of_day(now)),
+            moderation=moderation(self._connection, now),
         )
 
     def story(self, job_id: int) -> list[Occurrence]:
@@ -167,5 +178,7 @@ def _recorded(row: sqlite3.Row, artifacts: tuple[Artifact, ...]) -> RecordedJob:
         expires_at=row["expires_at"] and moment(row["expires_at"]),
         updated_at=moment(row["updated_at"]),
         intended_at=row["intended_at"] and moment(row["intended_at"]),
+        price=None if row["price"] is None else Money(row["price"], row["currency"]),
+        cost=None if row["cost"] is None else Money(row["cost"], row["cost_currency"]),
         artifacts=artifacts,
     )

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from seedbatch.domain.budget import Budget
 from seedbatch.domain.errors import KeyMissing, UsageError
 from seedbatch.domain.jobs import Limits
 from seedbatch.domain.secret import Secret
-from seedbatch.settings import Settings, api_key, load
+from seedbatch.settings import PriceSource, Settings, api_key, load
 
 KEY = "sk-secret-0123456789"
 
@@ -63,6 +64,9 @@ def test_defaults(place: Place):
         sandbox=False,
         sandbox_speed=None,
         sandbox_faults=None,
+        prices=PriceSource(),
+        day_budget=Budget(),
+        moderation_brake="expected",
         origins={},
     )
     assert place.load().origin("ledger") == "default"

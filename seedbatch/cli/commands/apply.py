@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,15 @@ import click
 
 from seedbatch.cli import options
 from seedbatch.cli.loading import load_manifests
+from seedbatch.cli.spending import caps_of, forecast_lines, price_text
 from seedbatch.cli.words import count, say
 from seedbatch.domain.errors import Exit, UsageError
 from seedbatch.domain.jobs import BatchSpec, Limits
+from seedbatch.domain.records import Accounts
+from seedbatch.domain.work import Caps
 
 if TYPE_CHECKING:
+    from seedbatch.engine.forecast import Forecast
     from seedbatch.engine.plan import Plan
     from seedbatch.settings import Settings
 
@@ -28,7 +33,10 @@ if TYPE_CHECKING:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before spending.")
 @click.option("--no-wait", is_flag=True, help="Return after submitting; `seedbatch collect` goes on later.")
 @click.option("--no-download", is_flag=True, help="Leave results at the provider (links die after seven days).")
+@click.option("--fail-fast", is_flag=True, help="Submit nothing more once a job has failed.")
+@click.option("--retry-failed", is_flag=True, help="Send again what failed; never what moderation refused.")
 @options.output_dir
+@options.caps
 @options.pace
 @options.leniency
 @options.loudness
@@ -40,7 +48,13 @@ def command(
     yes: bool,
     no_wait: bool,
     no_download: bool,
+    fail_fast: bool,
+    retry_failed: bool,
     output_dir: Path | None,
+    max_jobs: int | None,
+    max_cost: str | None,
+    allow_violations: int | None,
+    prices: Path | None,
     submitting: int | None,
     in_flight: int | None,
     submits_per_minute: float | None,
@@ -65,16 +79,19 @@ def command(
         submitting=submitting,
         in_flight=in_flight,
         submits_per_minute=submits_per_minute,
+        prices=prices,
         sandbox_speed=sandbox_speed,
         sandbox_faults=sandbox_faults,
     )
     quiet = quiet or as_json
     batches = load_manifests(
-        paths, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix, quiet=quiet
+        paths, settings, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix, quiet=quiet
     )
     commit, dirty = commit_of(paths)
     batches = tuple(replace(batch, commit=commit, dirty=dirty) for batch in batches)
-    return _apply(settings, batches, _Manner(yes, no_wait, no_download, as_json, quiet, verbose))
+    caps = caps_of(settings, batches, max_jobs=max_jobs, max_cost=max_cost, allow_violations=allow_violations)
+    manner = _Manner(yes, no_wait, no_download, fail_fast, retry_failed, as_json, quiet, verbose)
+    return _apply(settings, batches, caps, manner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,48 +101,65 @@ class _Manner:
     yes: bool
     no_wait: bool
     no_download: bool
+    fail_fast: bool
+    retry_failed: bool
     as_json: bool
     quiet: bool
     verbose: bool
 
 
-def _apply(settings: Settings, batches: tuple[BatchSpec, ...], manner: _Manner) -> int:
+def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manner: _Manner) -> int:
     from seedbatch.cli.running import carry_out, closing_words
+    from seedbatch.engine.plan import Action
     from seedbatch.engine.run import Errand, Until
     from seedbatch.settings import api_key
     from seedbatch.wiring import ceilings
 
     key = api_key(os.environ, settings)
-    plan = _planned(settings, batches)
-    _show(plan, manner)
-    if plan.submissions and not _agreed(plan, settings, manner):
+    plan, coming = _planned(settings, batches, caps, manner)
+    _show(plan, coming, manner)
+    if plan.submissions and not _agreed(coming, settings, manner):
         say("Nothing was submitted.")
         return int(Exit.USAGE)
     errand = Errand(
         scope=tuple(batch.name for batch in batches),
         limits=ceilings(settings, _strictest(batches)),
+        caps=caps,
         until=Until.SUBMITTED if manner.no_wait else Until.SETTLED,
         collect=not manner.no_wait,
         download=not (manner.no_wait or manner.no_download),
+        fail_fast=manner.fail_fast,
     )
+    again = [job.known.job_id for job in plan.jobs if job.action is Action.RETRY and job.known is not None]
     outcome = asyncio.run(
-        carry_out(settings, key, errand, batches, as_json=manner.as_json, quiet=manner.quiet, verbose=manner.verbose)
+        carry_out(
+            settings,
+            key,
+            errand,
+            batches,
+            again,
+            as_json=manner.as_json,
+            quiet=manner.quiet,
+            verbose=manner.verbose,
+        )
     )
     if not manner.as_json:
         closing_words(outcome, settings, _again(manner, settings))
     return int(outcome.exit)
 
 
-def _planned(settings: Settings, batches: Sequence[BatchSpec]) -> Plan:
-    """The plan, once everything that can be known beforehand is in order."""
+def _planned(settings: Settings, batches: Sequence[BatchSpec], caps: Caps, manner: _Manner) -> tuple[Plan, Forecast]:
+    """The plan and what it comes to, once everything that can be known beforehand is in order."""
+    from seedbatch.engine.forecast import forecast
     from seedbatch.engine.plan import foreign_files, make_plan
     from seedbatch.wiring import check_output, open_records, taken_names
 
     check_output(settings)
     records = open_records(settings)
     try:
-        plan = make_plan(batches, records)
+        plan = make_plan(batches, records, retry_failed=manner.retry_failed)
         foreign = foreign_files(plan, records, taken_names(settings))
+        accounts = Accounts() if records is None else records.accounts(datetime.now(UTC))
     finally:
         if records is not None:
             records.close()
@@ -136,10 +170,10 @@ def _planned(settings: Settings, batches: Sequence[BatchSpec]) -> Plan:
             f"{'is' if len(foreign) == 1 else 'are'} taken by files that this ledger does not know: {names}",
             hint="move them away, or choose another folder with --output-dir; nothing was submitted",
         )
-    return plan
+    return plan, forecast(plan, batches, accounts, caps)
 
 
-def _show(plan: Plan, manner: _Manner) -> None:
+def _show(plan: Plan, coming: Forecast, manner: _Manner) -> None:
     from seedbatch.cli.plans import plan_lines
 
     if manner.quiet:
@@ -147,12 +181,14 @@ def _show(plan: Plan, manner: _Manner) -> None:
     for line, colour in plan_lines(plan, verbose=manner.verbose):
         say(line, colour)
     say()
+    for line in forecast_lines(coming):
+        say(line)
 
 
-def _agreed(plan: Plan, settings: Settings, manner: _Manner) -> bool:
+def _agreed(coming: Forecast, settings: Settings, manner: _Manner) -> bool:
     if manner.yes:
         return True
-    what = count(plan.submissions, "request")
+    what = price_text(coming)
     if not sys.stdin.isatty():
         raise UsageError(
             f"applying would submit {what}, and there is no terminal to ask at",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seedbatch.cli import options
+from seedbatch.cli.spending import money_json
 from seedbatch.cli.words import short_path
 from seedbatch.domain.records import RecordedJob, Standing
 from seedbatch.domain.states import JobState
@@ -87,7 +88,7 @@ def job_json(job: RecordedJob) -> dict[str, object]:
         "model": job.request.model,
         "fingerprint": job.fingerprint,
         "attempts": job.attempts,
-        "cost": None,
+        "cost": money_json(job.cost),
         "expires_at": job.expires_at and stamp(job.expires_at),
         "artifacts": [
             {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "content_type": file.content_type}

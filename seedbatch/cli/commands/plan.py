@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -8,12 +9,15 @@ import click
 from seedbatch.cli import options
 from seedbatch.cli.loading import load_manifests
 from seedbatch.cli.plans import closing, plan_json, plan_lines
+from seedbatch.cli.spending import caps_of, forecast_lines
 from seedbatch.domain.errors import Exit
+from seedbatch.domain.records import Accounts
 
 
 @click.command("plan")
 @options.manifests
 @options.place
+@options.prices
 @options.leniency
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 10 if there are changes.")
@@ -22,6 +26,7 @@ def command(
     paths: tuple[Path, ...],
     ledger: Path | None,
     sandbox: bool,
+    prices: Path | None,
     allow_unknown_model: bool,
     allow_large_matrix: bool,
     form: str,
@@ -35,21 +40,28 @@ def command(
     > collect     running at the provider  > download    finished, not on disk yet
     ! held        waits for a person       - orphan      no longer in the manifest
     """
+    from seedbatch.engine.forecast import forecast
     from seedbatch.engine.plan import make_plan
     from seedbatch.wiring import open_records
 
-    settings = options.settings_of(ledger=ledger, sandbox=sandbox)
-    batches = load_manifests(paths, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix)
+    settings = options.settings_of(ledger=ledger, sandbox=sandbox, prices=prices)
+    batches = load_manifests(
+        paths, settings, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix
+    )
     records = open_records(settings)
     try:
         plan = make_plan(batches, records)
+        accounts = Accounts() if records is None else records.accounts(datetime.now(UTC))
     finally:
         if records is not None:
             records.close()
+    coming = forecast(plan, batches, accounts, caps_of(settings, batches))
     if form == "json":
-        click.echo(json.dumps(plan_json(plan), ensure_ascii=False))
+        click.echo(json.dumps(plan_json(plan, coming), ensure_ascii=False))
     else:
         for line, colour in plan_lines(plan, verbose=verbose):
             click.secho(line, bold=colour == "bold", fg=None if colour in {"", "bold"} else colour)
-        click.echo(f"\n{closing(plan)}")
+        click.echo(f"\n{closing(plan, coming)}")
+        for line in forecast_lines(coming):
+            click.echo(line)
     return int(Exit.CHANGES if detailed_exitcode and plan.changes else Exit.OK)

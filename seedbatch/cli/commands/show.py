@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from seedbatch.cli import options
-from seedbatch.domain.errors import UsageError
 from seedbatch.domain.records import Occurrence, RecordedJob
 
 
@@ -19,14 +18,13 @@ def command(key: str, ledger: Path | None, sandbox: bool, as_json: bool) -> None
 
     KEY is a job's address, or BATCH/ADDRESS where several batches have one of that name.
     """
-    from seedbatch.cli.reading import open_or_say
+    from seedbatch.cli.reading import open_or_say, revisions_of
 
     records = open_or_say(options.settings_of(ledger=ledger, sandbox=sandbox))
     if records is None:
         return
     try:
-        jobs = records.find(key)
-        _check(key, jobs, [job.address for job in records.jobs()] if not jobs else [])
+        jobs = revisions_of(records, key)
         for index, job in enumerate(jobs):
             story = records.story(job.job_id)
             if as_json:
@@ -35,20 +33,6 @@ def command(key: str, ledger: Path | None, sandbox: bool, as_json: bool) -> None
                 click.echo("\n" * bool(index) + "\n".join(_lines(job, story)))
     finally:
         records.close()
-
-
-def _check(key: str, jobs: list[RecordedJob], addresses: list[str]) -> None:
-    from difflib import get_close_matches
-
-    if not jobs:
-        near = get_close_matches(key.rpartition("/")[2], addresses, n=1, cutoff=0.5)
-        raise UsageError(
-            f"there is no job {key!r} in this ledger",
-            hint=f"did you mean {near[0]!r}?" if near else "seedbatch list tells what there is",
-        )
-    names = sorted({f"{job.batch}/{job.address}" for job in jobs})
-    if len(names) > 1:
-        raise UsageError(f"{key!r} is a job of several batches", hint=f"say which: {', '.join(names[:5])}")
 
 
 def _lines(job: RecordedJob, story: list[Occurrence]) -> list[str]:
@@ -62,6 +46,7 @@ def _lines(job: RecordedJob, story: list[Occurrence]) -> list[str]:
         **{name: json.dumps(value, ensure_ascii=False) for name, value in job.request.input.items()},
         "fingerprint": job.fingerprint,
         "task": job.task_id or "",
+        "cost": f"{job.cost} at most" if job.cost else "",
         "link dies": moment_text(job.expires_at) if job.expires_at and not job.artifacts else "",
         "tags": ", ".join(job.tags),
     }

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from seedbatch.cli import options
+from seedbatch.cli.doubts import doubt_lines
+from seedbatch.cli.spending import accounts_lines, moderation_text, money_json
+from seedbatch.domain.brake import surcharge
 from seedbatch.domain.errors import PRECEDENCE, Exit
 from seedbatch.domain.records import RecordedJob, Standings
 from seedbatch.domain.states import HELD, SETTLED, JobState
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
 # A result whose link dies within a day and whose files are not all on disk is at risk.
 _RISK = 86_400.0
 _MOST_SHOWN = 10
-_TIERS = ((100, 10), (19, 5), (-1, 1))  # source: maxapi contract, 6
 
 
 @click.command("status")
@@ -74,13 +76,17 @@ def _text(standings: Standings, settings: Settings) -> None:
         for batch in standings.batches
     ]
     print_table(headers, rows, right=range(1, len(headers)), wide=0)
-    _warn("IN DOUBT: may have been accepted and charged; never sent again by themselves", standings.in_doubt)
+    for line in doubt_lines(standings.in_doubt, options.place_flags(settings)):
+        click.echo(line)
     _warn("AT RISK: not on disk, and the link dies within a day; run seedbatch collect", standings.at_risk)
-    if standings.violations_today:
-        click.echo(
-            f"\nModeration: {standings.violations_today:,} violations today (UTC) in this ledger, "
-            f"surcharge {_surcharge(standings.violations_today)} %"
-        )
+    owed = list(accounts_lines(standings.accounts))
+    if owed:
+        click.echo("\nMay be owed (spent, running and in doubt):")
+        for line in owed:
+            click.echo(line)
+    seen = standings.accounts.moderation
+    if seen.finished or seen.violations:
+        click.echo(f"\n{moderation_text(seen)}")
     click.echo(f"\nLedger: {settings.ledger}")
 
 
@@ -97,13 +103,10 @@ def _warn(title: str, jobs: tuple[RecordedJob, ...]) -> None:
         click.echo(f"  … and {len(jobs) - _MOST_SHOWN:,} more (seedbatch list --state {jobs[0].state})")
 
 
-def _surcharge(violations: int) -> int:
-    return next(percent for above, percent in _TIERS if violations > above)
-
-
 def _json(standings: Standings) -> dict[str, object]:
     from seedbatch.domain.moments import stamp
 
+    owed, seen = standings.accounts.exposure, standings.accounts.moderation
     return {
         "version": 1,
         "batches": [
@@ -112,12 +115,20 @@ def _json(standings: Standings) -> dict[str, object]:
                 "jobs": batch.total,
                 "counts": {str(state): batch.counts.get(state, 0) for state in JobState},
                 "orphans": batch.orphans,
+                "submissions": standings.accounts.batches[batch.batch].submissions,
+                "exposure": [
+                    {"micros": amount, "currency": currency}
+                    for currency, amount in sorted(standings.accounts.batches[batch.batch].exposure.items())
+                ],
             }
             for batch in standings.batches
         ],
-        "exposure": None,
-        "violations_today": standings.violations_today,
-        "surcharge_percent": _surcharge(standings.violations_today),
+        "exposure": money_json(owed[0] if len(owed) == 1 else None),
+        "exposures": [money_json(one) for one in owed],
+        "unpriced": standings.accounts.unpriced,
+        "violations_today": seen.violations,
+        "surcharge_percent": surcharge(seen.violations + 1),
+        "rejection_rate": round(float(seen.rate), 4),
         "at_risk": [
             {"batch": job.batch, "key": job.address, "expires_at": job.expires_at and stamp(job.expires_at)}
             for job in standings.at_risk
@@ -129,6 +140,7 @@ def _json(standings: Standings) -> dict[str, object]:
                 "revision": job.revision,
                 "since": job.intended_at and stamp(job.intended_at),
                 "reason": job.reason,
+                "cost": money_json(job.cost),
             }
             for job in standings.in_doubt
         ],

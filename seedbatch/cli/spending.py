@@ -1,0 +1,122 @@
+"""Money and moderation in words, and the caps that flags and settings name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from seedbatch.cli.words import count
+from seedbatch.domain.brake import Brake, Moderation, surcharge
+from seedbatch.domain.budget import Budget
+from seedbatch.domain.errors import UsageError
+from seedbatch.domain.money import CURRENCY, Money, amount_text, micros
+from seedbatch.domain.work import Caps
+
+if TYPE_CHECKING:
+    from seedbatch.domain.jobs import BatchSpec
+    from seedbatch.domain.records import Accounts
+    from seedbatch.engine.forecast import Forecast
+    from seedbatch.settings import Settings
+
+_AMOUNT = re.compile(r"([0-9.]+) ?([A-Za-z]{3})?")
+
+
+def caps_of(
+    settings: Settings,
+    batches: Sequence[BatchSpec],
+    *,
+    max_jobs: int | None = None,
+    max_cost: str | None = None,
+    allow_violations: int | None = None,
+) -> Caps:
+    """What a run must keep to.
+
+    Raises:
+        UsageError: `max_cost` is no amount, or its currency cannot be known.
+    """
+    money = None if max_cost is None else _money(max_cost, batches)
+    return Caps(
+        run=Budget(max_jobs, money),
+        day=settings.day_budget,
+        brake=Brake(allow_violations, strict=settings.moderation_brake == "strict"),
+    )
+
+
+def _money(text: str, batches: Sequence[BatchSpec]) -> Money:
+    match = _AMOUNT.fullmatch(text.strip())
+    number, named = (match[1], match[2]) if match else (text, None)
+    try:
+        amount = micros(number)
+    except ValueError as error:
+        raise UsageError(f"--max-cost {error}", hint="--max-cost 12.50, or --max-cost '12.50 USD'") from None
+    if named:
+        return Money(amount, named.upper())
+    known = {row.price.currency for batch in batches for row in batch.prices.rows.values()}
+    known |= {batch.budget.max_cost.currency for batch in batches if batch.budget.max_cost}
+    if len(known) != 1 or not CURRENCY.fullmatch(currency := known.pop()):
+        raise UsageError("--max-cost names no currency", hint=f"say which: --max-cost '{number} USD'")
+    return Money(amount, currency)
+
+
+def monies(amounts: Iterable[Money]) -> str:
+    """`12.50 USD`, `12.50 USD and 3.00 EUR`; empty if there is none."""
+    return " and ".join(map(str, amounts))
+
+
+def money_json(money: Money | None) -> dict[str, object] | None:
+    """`{"micros": 1250000, "currency": "USD"}`, or null."""
+    return None if money is None else {"micros": money.micros, "currency": money.currency}
+
+
+def price_text(forecast: Forecast) -> str:
+    """`12 requests for 3.00 USD`, and how many of them have no price; `12 requests` if none has one."""
+    what = count(forecast.submissions, "request")
+    unpriced = sum(forecast.unpriced.values())
+    if not forecast.price:
+        return what
+    return f"{what} for {monies(forecast.price)}" + (f" and {unpriced:,} without a known price" if unpriced else "")
+
+
+def forecast_lines(forecast: Forecast) -> Iterator[str]:
+    """What a plan comes to beside its price: what caps keep back, and what moderation may do."""
+    if forecast.kept is not None:
+        kept = count(forecast.kept.count, "request")
+        yield f"Kept back by a cap as it stands: {kept} ({forecast.kept.reason})."
+    if forecast.submissions:
+        yield moderation_text(forecast.moderation, adding=forecast.submissions)
+
+
+def moderation_text(seen: Moderation, *, adding: int = 0) -> str:
+    """Count, surcharge and rate, and what so many more would add."""
+    today, rate = count(seen.violations, "violation"), f"{100 * float(seen.rate):.0f} %"
+    text = (
+        f"Moderation: {today} today (UTC, as far as this ledger saw), the next costs "
+        f"{surcharge(seen.violations + 1)} % of its task; {rate} of tasks are taken to be rejected"
+    )
+    more = f", these {adding:,} would add about {_rounded(float(adding * seen.rate))}" if adding else ""
+    return f"{text}{more}."
+
+
+def _rounded(number: float) -> str:
+    """One digit where a whole number would say nothing."""
+    return f"{number:.1f}" if number < 10 else f"{number:,.0f}"  # noqa: PLR2004
+
+
+def accounts_lines(accounts: Accounts) -> Iterator[str]:
+    """What may be owed, by batch, against each budget."""
+    for name, spent in accounts.batches.items():
+        cap = accounts.budgets.get(name, Budget())
+        owed = monies(Money(amount, currency) for currency, amount in sorted(spent.exposure.items()) if amount)
+        if not owed and not cap:
+            continue
+        limits = []
+        if cap.max_cost is not None:
+            used = spent.exposure.get(cap.max_cost.currency, 0)
+            limits.append(f"{amount_text(used)} of {cap.max_cost}")
+        elif owed:
+            limits.append(owed)
+        if cap.max_jobs is not None:
+            limits.append(f"{spent.submissions:,} of {count(cap.max_jobs, 'submission')}")
+        unpriced = f", {spent.unpriced:,} without a known price" if spent.unpriced else ""
+        yield f"  {name}: {', '.join(limits)}{unpriced}"
