@@ -37,6 +37,9 @@ async def answer_api(
         case "cut-after-accept":
             await answer()
             return _cut(request)
+        case "contradict":
+            _, body = await answer()
+            return _json(400, body)
         case "delay":
             whole = await answer()
             await asyncio.sleep(fault.seconds)

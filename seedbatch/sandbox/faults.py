@@ -18,6 +18,7 @@ Requests of each kind are counted from 1 since the start of the process. A rule 
 | --- | --- | --- |
 | `cut-before-accept` | submit | connection closed, nothing created |
 | `cut-after-accept` | submit | connection closed, task created and billed |
+| `contradict` | submit | HTTP 400 around an envelope that names the task, which was created and billed |
 | `cut` | query, file | connection closed |
 | `delay: s` | submit, query | the real answer, s seconds after the work was done (a submit is billed at once) |
 | `truncated-json` | submit, query | two thirds of the real answer (a submit is billed), whole as HTTP sees it |
@@ -60,7 +61,7 @@ _ANY_API: Final = frozenset(
     }
 )
 FAULTS: Final[Mapping[str, frozenset[str]]] = {
-    SUBMIT: _ANY_API | {"cut-after-accept", "cut-before-accept"},
+    SUBMIT: _ANY_API | {"cut-after-accept", "cut-before-accept", "contradict"},
     QUERY: _ANY_API | {"cut", "404", "sparse", "partial-echo", "extra-fields", "whole-seconds", "nanoseconds"},
     FILE: frozenset({"403", "404", "500", "cut", "slow", "truncated", "html", "redirect"}),
 }

@@ -22,7 +22,8 @@ MARKERS = (
 )
 FAULTS: dict[str, tuple[Any, ...]] = {
     SUBMIT: (
-        *("cut-before-accept", "cut-after-accept", "truncated-json", "429", "500", "502-html", "code-400-in-200"),
+        *("cut-before-accept", "cut-after-accept", "contradict", "truncated-json", "429", "500", "502-html"),
+        "code-400-in-200",
         *({"429-retry-after": 3}, {"503-retry-after": 3}, {"delay": 0.02}, "401", "redirect-307"),
     ),
     QUERY: (
