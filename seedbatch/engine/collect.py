@@ -85,7 +85,8 @@ class Collector:
         retry_at = now + backoff(task.tries, first=self._cadence.shortest) if again else None
         await self._ledger.task_failed(task.attempt_id, failure, report, now, retry_at)
         kind = Kind.RETRIED if again else Kind.FAILED
-        self._crew.failures += not again
+        if not again:
+            self._crew.failed(task.name)
         self._crew.report(
             kind, task.name, task_id=task.task_id, reason=failure.reason, failure=failure.cls, tries=task.tries
         )

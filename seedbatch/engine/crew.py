@@ -63,7 +63,7 @@ class Crew:
     stops: list[Stop] = field(default_factory=list)
     # A refused key or a wrong address concerns every role; the others only their own.
     halted: bool = False
-    # Jobs that ended badly in this run.
+    # Jobs of the scope that ended badly in this run.
     failures: int = 0
     # Stirred by whoever finds that there is something to download.
     deliveries: Glance = field(default_factory=lambda: Glance(_LONGEST_BLINK))
@@ -76,6 +76,10 @@ class Crew:
         """Tell those who look on; that they cannot take it never changes what is done."""
         with suppress(Exception):
             self.tell(Happening(self.now(), kind, name, data))
+
+    def failed(self, name: JobName) -> None:
+        """A job ended badly; tasks of other batches are collected as well, and are not counted."""
+        self.failures += self.scope is None or name.batch in self.scope
 
     def stop(self, stop: Stop, *, everything: bool = False) -> None:
         """Note a reason, once for each exit code; `everything` halts all roles.

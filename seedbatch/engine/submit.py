@@ -210,7 +210,7 @@ class Submitter:
             case _:
                 assert_never(answer.refusal)
         await self._ledger.refused(submission.attempt_id, failure, answer.evidence, now)
-        self._crew.failures += 1
+        self._crew.failed(submission.name)
         self._crew.report(Kind.REFUSED, submission.name, reason=failure.reason, failure=failure.cls)
 
     async def _doubted(self, submission: Submission, answer: InDoubt) -> None:

@@ -76,11 +76,12 @@ def claim(
         free = 1
     allowed = room(caps.brake, seen)
     if allowed is not None and allowed <= 0:
-        return Claim(bars=(_braked(caps.brake, seen),), in_flight=seen.in_flight)
-    chosen, bars = _affordable(connection, scope, caps, owner, now, free if allowed is None else min(free, allowed))
+        bars = (_braked(caps.brake, seen),) if _any_pending(connection, scope) else ()
+        return Claim(bars=bars, in_flight=seen.in_flight)
+    chosen, kept = _affordable(connection, scope, caps, owner, now, free if allowed is None else min(free, allowed))
     submissions = _intend(connection, owner, ledger_id, chosen, now)
     due = None if submissions else _next_pending(connection, scope, now)
-    return Claim(submissions, due, tuple(bars.values()), seen.in_flight)
+    return Claim(submissions, due, tuple(kept.values()), seen.in_flight)
 
 
 def _free(connection: sqlite3.Connection, limits: Limits, in_flight: int, most: int) -> int:
@@ -107,6 +108,15 @@ def _braked(brake: Brake, seen: Moderation) -> Bar:
         " one more could reach a dearer surcharge"
     )
     return Bar(Barrier.MODERATION, reason, "apply again after midnight UTC, or allow more with --allow-violations N")
+
+
+def _any_pending(connection: sqlite3.Connection, scope: Scope) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM jobs j JOIN batches b ON b.id = j.batch_id WHERE j.state = 'pending' AND j.standing = 'current'"
+        " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))) LIMIT 1",
+        scope_names(scope),
+    ).fetchone()
+    return row is not None
 
 
 def _affordable(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from seedbatch.domain.brake import Moderation
 from seedbatch.domain.budget import Budget, Spent
@@ -53,14 +53,12 @@ def budget(max_jobs: int | None, max_cost: int | None, currency: str | None) -> 
 def moderation(connection: sqlite3.Connection, now: datetime) -> Moderation:
     """What moderation has taken so far.
 
-    A violation that the provider dates after our own day counts as today's: our clock may be late.
+    A violation that the provider dates on our tomorrow counts as today's: our clock may be late.
     """
     totals: defaultdict[str, int] = defaultdict(int)
-    today = f"violations {stamp(now)[DAY]}"
+    days = (f"violations {stamp(now)[DAY]}", f"violations {stamp(now + timedelta(days=1))[DAY]}")
     for scope, count in connection.execute(
-        "SELECT scope, count FROM totals WHERE scope IN ('finished', 'rejected')"
-        " OR (scope >= ? AND scope < 'violations:')",
-        (today,),
+        "SELECT scope, count FROM totals WHERE scope IN ('finished', 'rejected', ?, ?)", days
     ):
         totals[scope if scope in {"finished", "rejected"} else "violations"] += count
     ((in_flight,),) = connection.execute("SELECT count(*) FROM jobs WHERE state IN ('submitting', 'running')")

@@ -6,7 +6,7 @@ import json
 import math
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from seedbatch.domain.answers import Evidence
@@ -30,6 +30,7 @@ class Answer:
     envelope: Mapping[str, Any] | None
     code: int | None
     evidence: Evidence
+    conceal: str = field(repr=False)
 
     @classmethod
     def read(cls, status: int, body: bytes, conceal: str) -> Answer:
@@ -37,11 +38,9 @@ class Answer:
         envelope = _object(body)
         code = envelope.get("code") if envelope else None
         code = code if type(code) is int and abs(code) < _CODES else None
-        message = _message(envelope)
-        # Bytes beyond the excerpt are not decoded: a message never shows them.
-        excerpt = body[: 4 * LONGEST_TEXT].decode("utf-8", "replace")
-        evidence = Evidence(status, code, _shown(message, conceal), _shown(excerpt, conceal))
-        return cls(status, envelope, code, evidence)
+        text = body.decode("utf-8", "replace")
+        evidence = Evidence(status, code, _shown(_message(envelope), conceal), _shown(text, conceal))
+        return cls(status, envelope, code, evidence, conceal)
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -58,6 +57,10 @@ class Answer:
         if self.evidence.message:
             parts.append(f'"{self.evidence.message}"')
         return ", ".join(parts)
+
+    def shown(self, text: str, longest: int = LONGEST_TEXT) -> str:
+        """`text` of this answer as it may be shown and kept: see `plain`."""
+        return _shown(text, self.conceal, longest)
 
 
 class _NotOneAnswer(ValueError):
@@ -114,10 +117,11 @@ def _message(envelope: Mapping[str, Any] | None) -> str:
     return next((text for text in found if isinstance(text, str) and text), "")
 
 
-def _shown(text: str, conceal: str) -> str:
+def _shown(text: str, conceal: str, longest: int = LONGEST_TEXT) -> str:
+    # Masked before it is cut: half a key is still a secret.
     if len(conceal) >= _SHORTEST_CONCEALED:
         text = text.replace(conceal, _CONCEALED)
-    return plain(text)
+    return plain(text, longest)
 
 
 def plain(text: str, longest: int = LONGEST_TEXT) -> str:

@@ -42,7 +42,7 @@ from seedbatch.domain.answers import (
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.moments import provider_moment
 from seedbatch.domain.work import Submission
-from seedbatch.provider.envelope import Answer, plain
+from seedbatch.provider.envelope import Answer
 
 # The documented examples are UUIDs, but ids are opaque (maxapi contract, 2). This admits what is harmless in a URL,
 # a file and a terminal, and nothing else.
@@ -85,7 +85,7 @@ _STATUS_WORDS: Final[Mapping[str, TaskStatus]] = {
 _REASON_WORDS: Final = frozenset({"CONTENT_MODERATION", "INVALID_PARAMETERS", "INSUFFICIENT_POINTS"})
 _REASON_FIELDS: Final = ("failure_reason", "failReason", "fail_reason")
 _TASK_ID_FIELDS: Final = ("taskId", "task_id")
-_MENTION: Final = re.compile(rb'"(?:taskId|task_id)"\s*:\s*["0-9]')
+_MENTION: Final = re.compile(rb'"(?:taskId|task_id)"\s*:(?!\s*null)')
 
 
 def submit_body(submission: Submission) -> bytes:
@@ -204,7 +204,7 @@ def _refusal(answer: Answer) -> Refused:
     decisive = answer.code if answer.status in _OK else answer.status
     pair = (answer.status, answer.code)
     if _flagged(answer.data):
-        return Refused(Refusal.MODERATION, answer.evidence, _categories(answer.data))
+        return Refused(Refusal.MODERATION, answer.evidence, _categories(answer))
     if HTTPStatus.UNAUTHORIZED in pair:
         refusal = Refusal.KEY
     elif decisive in _NOT_HERE:
@@ -222,12 +222,12 @@ def _flagged(data: Mapping[str, Any]) -> bool:
     return data.get("flagged") is True
 
 
-def _categories(data: Mapping[str, Any]) -> tuple[str, ...]:
+def _categories(answer: Answer) -> tuple[str, ...]:
     """The categories that the pre-submission screening found true. Source: maxapi contract, 6."""
-    categories = data.get("categories")
+    categories = answer.data.get("categories")
     if not isinstance(categories, dict):
         return ()
-    return tuple(plain(name, _LONGEST_WORD) for name, found in categories.items() if found is True)
+    return tuple(answer.shown(name, _LONGEST_WORD) for name, found in categories.items() if found is True)
 
 
 def _speaks_of_credits(answer: Answer) -> bool:
@@ -259,20 +259,20 @@ def _report(answer: Answer, asked_task_id: str) -> TaskReport | Unanswered:
     result = result if isinstance(result, dict) else {}
     return TaskReport(
         task_id=asked_task_id,
-        status=_status(word),
+        status=_status(answer, word),
         kind=_kind(result.get("type")),
         urls=_urls(result),
-        failure_reason=_failure_reason(data),
+        failure_reason=_failure_reason(answer),
         created_at=provider_moment(data.get("created_at")),
         updated_at=provider_moment(data.get("updated_at")),
         echo=_echo(data.get("input")),
     )
 
 
-def _status(word: str) -> str:
+def _status(answer: Answer, word: str) -> str:
     """The documented word that is meant, or the word as it came: an unknown status is not terminal."""
     known = _STATUS_WORDS.get(word.strip().upper())
-    return known.value if known else plain(word, _LONGEST_WORD)
+    return known.value if known else answer.shown(word, _LONGEST_WORD)
 
 
 def _kind(word: object) -> MediaKind | None:
@@ -295,17 +295,17 @@ def _urls(result: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if 0 < len(text) <= _LONGEST_URL and text.isprintable()))
 
 
-def _failure_reason(data: Mapping[str, Any]) -> str | None:
+def _failure_reason(answer: Answer) -> str | None:
     """None where the provider gives no reason, which is what it documents as retryable; else the word.
 
     A reason that is no text is kept as text, so that it does not pass for none.
     """
-    reason = next((data[name] for name in _REASON_FIELDS if data.get(name) is not None), None)
+    reason = next((answer.data[name] for name in _REASON_FIELDS if answer.data.get(name) is not None), None)
     if reason is None or (isinstance(reason, str) and not reason.strip()):
         return None
     word = reason if isinstance(reason, str) else json.dumps(reason)
     known = word.strip().upper()
-    return known if known in _REASON_WORDS else plain(word) or "unreadable"
+    return known if known in _REASON_WORDS else answer.shown(word) or "unreadable"
 
 
 def _echo(value: object) -> Mapping[str, Json]:

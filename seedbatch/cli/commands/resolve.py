@@ -10,7 +10,7 @@ import click
 from seedbatch.cli import options
 from seedbatch.cli.words import clean, say, whoever
 from seedbatch.domain.errors import Exit, UsageError
-from seedbatch.domain.records import RecordedJob
+from seedbatch.domain.records import RecordedJob, Standing
 from seedbatch.domain.states import JobState
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def command(
         asyncio.run(_settle(settings, job, "given_up"))
         say(f"{name} is failed (lost); its money is free again.")
         return int(Exit.OK)
+    if job.standing is not Standing.CURRENT:
+        raise UsageError(f"{name} is {job.standing}: nothing would submit it", hint="say --task-id ID or --lost")
     price = f" {job.price}" if job.price is not None else ""
     options.ask(f"Send {name} again? If the first one was accepted, it is billed{price} twice.", yes=yes)
     asyncio.run(_settle(settings, job, "resubmitted"))
