@@ -200,7 +200,8 @@ class Run:
     def _barred(self) -> bool:
         """Whether caps keep back all that is left, and nothing in flight ends in this run that could lift them."""
         claim = self._submitter.latest
-        return bool(claim.bars) and claim.due is None and not (claim.in_flight and self._errand.collect)
+        waits = claim.submissions or claim.due is not None or (claim.in_flight and self._errand.collect)
+        return bool(claim.bars) and not waits
 
     def _left(self, counts: Counter[JobState]) -> int:
         """How many jobs this run may still move."""

@@ -90,6 +90,7 @@ class Submitter:
         """Begin what may begin; returns when to look again, None if only another change can tell."""
         if self.over or self._crew.halted or self.hands.free <= 0:
             return None
+        self.latest = Claim()  # as long as the ledger is not asked, nothing is known to be kept back
         if self._breaker.circuit is Circuit.OPEN:
             return self._probe_when_due(now)
         if self._not_before is not None and self._not_before > now:

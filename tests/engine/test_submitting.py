@@ -98,6 +98,15 @@ async def test_one_outage_puts_a_handful_in_doubt_and_not_the_batch(shop, fault,
     assert_invariants(shop)
 
 
+async def test_an_outage_of_ten_thousand_answers(shop):
+    prompts = [f"clip {number}" for number in range(10_000)]
+    process = await shop.start(*prompts, rules=[{"on": "submit", "do": "502-html"}])
+    outcome = await process.apply(limits=Limits(submitting=8))
+    assert outcome.exit is Exit.PROVIDER
+    assert shop.states()["in_doubt"] <= 8 + 5
+    assert shop.states()["pending"] == 10_000 - shop.states()["in_doubt"]
+
+
 async def test_after_an_outage_a_trial_lets_the_rest_through(shop):
     process = await shop.start(*TEN, rules=[{"on": "submit", "do": "500", "first": 4}])
     outcome = await process.apply(limits=Limits(submitting=1))
