@@ -17,9 +17,11 @@ import aiohttp
 import server
 
 from seedbatch.artifacts import ArtifactStore
+from seedbatch.domain.brake import Brake
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Request
 from seedbatch.domain.secret import Secret
 from seedbatch.domain.states import JobState
+from seedbatch.domain.work import Caps
 from seedbatch.engine.run import Errand, Run, Until
 from seedbatch.ledger.sqlite import SqliteLedger
 from seedbatch.provider.http import MaxApi
@@ -59,7 +61,9 @@ async def ours(base: str, submitting: int, count: int, folder: Path) -> float:
     clock = WallClock()
     ledger = SqliteLedger(folder / "ledger.db", kind="real", folder=folder, now=clock.now())
     await ledger.declare(BatchSpec("bench", tuple(_job(number) for number in range(count))), clock.now())
-    errand = Errand(("bench",), Limits(submitting=submitting), Until.SUBMITTED, collect=False, download=False)
+    caps = Caps(brake=Brake(allowed=10 * count))  # nobody finishes here, so all of them are in flight
+    limits = Limits(submitting=submitting)
+    errand = Errand(("bench",), limits, Until.SUBMITTED, collect=False, download=False, caps=caps)
     async with MaxApi(base, Secret(KEY)) as provider, ArtifactStore(folder / "outputs") as store:
         run = Run(ledger, provider, store, clock, errand, lambda _happening: None)
         begun = time.perf_counter()

@@ -46,12 +46,12 @@ class Errand:
 
     scope: Scope
     limits: Limits
-    caps: Caps = field(default_factory=Caps)
     until: Until = Until.SETTLED
     submit: bool = True
     collect: bool = True
     download: bool = True
     fail_fast: bool = False
+    caps: Caps = field(default_factory=Caps)
     cadence: Cadence = PROVIDER
 
 
