@@ -181,6 +181,43 @@ async def test_a_handshake_that_hangs_is_not_sent(serve, submission):
     assert b"POST" not in bytes(server.peers[0].received)
 
 
+async def test_a_submit_that_is_cancelled_before_its_first_byte_is_not_sent(serve, submission):
+    connected = asyncio.Event()
+
+    async def script(peer):
+        connected.set()
+        await peer.everything()  # the handshake never goes on
+
+    server = await serve(script)
+    async with provider(server.url.replace("http:", "https:")) as api:
+        task = asyncio.create_task(api.submit(submission))
+        await connected.wait()
+        task.cancel()
+        result = await task
+    assert isinstance(result, NotSent)
+    assert not result.hopeless
+    assert server.posts == 0
+
+
+async def test_a_time_out_in_all_says_nothing_of_what_was_sent_and_the_hook_does(serve):
+    """Both end in a bare TimeoutError; only the trace tells them apart."""
+    hung = await serve(lambda peer: peer.everything())
+    seen = []
+    for url in (hung.url, hung.url.replace("http:", "https:")):
+        sent = []
+
+        async def note(_session, _context, _params, sent=sent):
+            sent.append(True)
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(note)
+        async with aiohttp.ClientSession(trace_configs=[trace]) as session:
+            with pytest.raises(TimeoutError) as caught:
+                await session.post(url, data=b"x", timeout=aiohttp.ClientTimeout(total=0.2))
+        seen.append((type(caught.value), bool(sent)))
+    assert seen == [(TimeoutError, True), (TimeoutError, False)]
+
+
 async def test_a_request_that_json_cannot_carry_is_not_sent_and_hopeless(serve, submission):
     server = await serve(says(answer()))
     submission.request.input["seed"] = float("inf")
