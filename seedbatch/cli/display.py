@@ -211,7 +211,8 @@ def line_of(happening: Happening) -> str:
     """An event in words."""
     word = _WORDS.get(happening.kind, f"{happening.kind:<11}")
     detail = happening.data.get("reason") or happening.data.get("path") or happening.data.get("task_id") or ""
-    return f"  {word}  {happening.name or ''}  {clean(str(detail))}".rstrip()
+    name = f"{happening.name}  " if happening.name else ""
+    return f"  {word}  {name}{clean(str(detail))}".rstrip()
 
 
 def _style(kind: Kind) -> str:

@@ -38,8 +38,10 @@ def doubt_lines(jobs: Sequence[RecordedJob], place: str) -> Iterator[str]:
         yield f"    → seedbatch resolve {key} --task-id ID{place}"
     if len(jobs) > _MOST_SHOWN:
         yield f"  … and {len(jobs) - _MOST_SHOWN:,} more (seedbatch list --state in_doubt{place})"
-    yield "  Look at that time in the provider's console. --task-id ID takes the task over that is there; or say"
-    yield "  --lost (there is none, its money is free again), or --resubmit (send it again, it may be billed twice)."
+    yield (
+        "  Look at that time in the provider's console. --task-id ID takes the task over that is there; or say --lost"
+        " (there is none, its money is free again), or --resubmit (send it again, it may be billed twice)."
+    )
 
 
 def _short(text: str, most: int = 60) -> str:

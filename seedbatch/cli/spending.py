@@ -94,7 +94,8 @@ def moderation_text(seen: Moderation, *, adding: int = 0) -> str:
         f"Moderation: {today} today (UTC, as far as this ledger saw), the next costs "
         f"{surcharge(seen.violations + 1)} % of its task; {rate} of tasks are taken to be rejected"
     )
-    more = f", these {adding:,} would add about {_rounded(float(adding * seen.rate))}" if adding else ""
+    which = "this one" if adding == 1 else f"these {adding:,}"
+    more = f", {which} would add about {_rounded(float(adding * seen.rate))}" if adding else ""
     return f"{text}{more}."
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import IO
 
 import click
 
@@ -15,15 +18,41 @@ from seedbatch.domain.errors import Problem
 # Control characters, and the marks that turn the reading direction around.
 _HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
+# A line of a manifest, and the caret below it: they stand one above the other, or mean nothing.
+_QUOTED = re.compile(r"\s+\d*\s*\|")
+
 
 def clean(text: str) -> str:
     """Foreign text (prompts, a provider's messages, file names) as it may be shown: on one line, harmless."""
     return _HOSTILE.sub("�", text.replace("\n", " ").replace("\t", " "))
 
 
+def fitted(text: str, stream: IO[str]) -> str:
+    """The same words, broken between words where a terminal is too narrow; untouched elsewhere."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(_broken(line, width) for line in text.split("\n"))
+
+
+def _broken(line: str, width: int) -> str:
+    if len(line) <= width or _QUOTED.match(line):
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(
+        line.strip(),
+        width,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def say(text: str = "", style: str = "") -> None:
     """A line to stderr, `bold` or in a colour on a terminal; nobody listening is no error."""
     try:
+        text = fitted(text, sys.stderr)
         if style and sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
             text = click.style(text, bold=True) if style == "bold" else click.style(text, fg=style)
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints words

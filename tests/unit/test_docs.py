@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from seedbatch.domain.errors import PRECEDENCE, Exit
 from seedbatch.engine.happenings import Kind
 from seedbatch.engine.plan import Action
 from seedbatch.manifest import load
+from seedbatch.models import price_table
 from seedbatch.settings import KEY_FILE_VARIABLE, KEY_VARIABLE
 
 ROOT = Path(__file__).parent.parent.parent
@@ -63,3 +65,9 @@ def test_the_readmes_manifest_is_valid(tmp_path):
     loaded = load([path])
     assert loaded.problems == loaded.warnings == ()
     assert len(loaded.batches[0].jobs) == 4
+
+
+def test_the_documented_price_table_is_valid():
+    rows = tomllib.loads(re.search(r"```toml\n(.*?)```", text("docs/money.md"), flags=re.DOTALL).group(1))["prices"]
+    price = price_table(rows, "docs/money.md").price("seedance-2.0-fast", {"resolution": "480p", "duration": 5})
+    assert str(price) == "0.25 USD"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from seedbatch.cli import options
 from seedbatch.cli.loading import load_manifests
 from seedbatch.cli.plans import closing, plan_json, plan_lines
 from seedbatch.cli.spending import caps_of, forecast_lines
+from seedbatch.cli.words import fitted
 from seedbatch.domain.errors import Exit
 from seedbatch.domain.records import Accounts
 
@@ -60,8 +62,8 @@ def command(
         click.echo(json.dumps(plan_json(plan, coming), ensure_ascii=False))
     else:
         for line, colour in plan_lines(plan, verbose=verbose):
-            click.secho(line, bold=colour == "bold", fg=None if colour in {"", "bold"} else colour)
-        click.echo(f"\n{closing(plan, coming)}")
+            click.secho(fitted(line, sys.stdout), bold=colour == "bold", fg=None if colour in {"", "bold"} else colour)
+        click.echo(fitted(f"\n{closing(plan, coming)}", sys.stdout))
         for line in forecast_lines(coming):
-            click.echo(line)
+            click.echo(fitted(line, sys.stdout))
     return int(Exit.CHANGES if detailed_exitcode and plan.changes else Exit.OK)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 from seedbatch.cli import options
 from seedbatch.cli.doubts import doubt_lines
 from seedbatch.cli.spending import accounts_lines, moderation_text, money_json
+from seedbatch.cli.words import fitted
 from seedbatch.domain.brake import surcharge
 from seedbatch.domain.errors import PRECEDENCE, Exit
 from seedbatch.domain.records import RecordedJob, Standings
@@ -77,7 +79,7 @@ def _text(standings: Standings, settings: Settings) -> None:
     ]
     print_table(headers, rows, right=range(1, len(headers)), wide=0)
     for line in doubt_lines(standings.in_doubt, options.place_flags(settings)):
-        click.echo(line)
+        click.echo(fitted(line, sys.stdout))
     _warn("AT RISK: not on disk, and the link dies within a day; run seedbatch collect", standings.at_risk)
     owed = list(accounts_lines(standings.accounts))
     if owed:
@@ -86,7 +88,7 @@ def _text(standings: Standings, settings: Settings) -> None:
             click.echo(line)
     seen = standings.accounts.moderation
     if seen.finished or seen.violations:
-        click.echo(f"\n{moderation_text(seen)}")
+        click.echo(fitted(f"\n{moderation_text(seen)}", sys.stdout))
     click.echo(f"\nLedger: {settings.ledger}")
 
 
