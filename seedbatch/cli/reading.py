@@ -25,6 +25,22 @@ def open_or_say(settings: Settings) -> Records | None:
     return records
 
 
+def open_settled(settings: Settings) -> Records | None:
+    """The ledger, once submissions of dead processes are known to be in doubt: a person's word concerns what is so."""
+    import asyncio
+
+    if settings.ledger.exists():
+        asyncio.run(_rescue(settings))
+    return open_or_say(settings)
+
+
+async def _rescue(settings: Settings) -> None:
+    from seedbatch.wiring import open_ledger
+
+    async with open_ledger(settings) as (ledger, clock):
+        await ledger.rescue(clock.now())
+
+
 def revisions_of(records: Records, key: str) -> list[RecordedJob]:
     """The revisions of the one job that `key` means, an address or `BATCH/ADDRESS`; latest last.
 

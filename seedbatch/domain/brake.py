@@ -56,18 +56,15 @@ class Brake:
 def room(brake: Brake, seen: Moderation) -> int | None:
     """How many more tasks may be submitted now; None if no number is too many.
 
-    With so many more in flight, the expected count stays below the first violation of the next dearer tier (or below
-    the one after the last that is allowed).
+    With so many more in flight, what is expected of all, rounded up to whole violations, leaves the day below the
+    first violation of the next dearer tier (or within those that are allowed).
     """
     limit = _limit(brake, seen.violations)
     if limit is None:
         return None
     rate = Fraction(1) if brake.strict else seen.rate
-    left = limit - seen.violations - seen.in_flight * rate
-    if left <= 0:
-        return 0
-    # The largest whole number of tasks whose expected violations stay below what is left; a rate is never 0.
-    return -(-left // rate) - 1
+    left = limit - 1 - seen.violations
+    return max(0, left // rate - seen.in_flight) if left > 0 else 0
 
 
 def surcharge(violations: int) -> int:

@@ -83,7 +83,7 @@ def test_an_orphaned_submission_is_in_doubt_and_never_sent_again(project):
     process.communicate()
     for _ in range(2):
         done = project.apply(manifest, code=7)
-        assert "In doubt" in done.stderr
+        assert "IN DOUBT" in done.stderr
     assert project.states() == {"j0": "in_doubt"}
     assert project.submitted() == 1  # the sandbox took it, and its answer never came
     assert project.run("status", "--sandbox", "--exit-code", code=7).stdout.count("IN DOUBT") == 2

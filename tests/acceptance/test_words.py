@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -83,6 +84,21 @@ def test_a_job_given_up_as_lost_is_free_again_and_may_be_retried(doubtful):
     project.apply("test.yaml")
     assert project.states()["j1"] == "completed"
     assert events(project, "j1")[-6:] == ["retried", "intended", "accepted", "succeeded", "stored", "completed"]
+
+
+def test_a_submission_that_died_with_its_process_can_be_settled_at_once(project):
+    faults = project.write("faults.yaml", "rules: [{on: submit, do: {delay: 30}, first: 1}]\n")
+    manifest = project.manifest("a cat")
+    process = project.start("apply", manifest, "--sandbox", "--yes", f"--sandbox-faults={faults}")
+    while project.submitted() == 0:
+        time.sleep(0.02)
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    (task,) = [task for tasks in project.charges().values() for task in tasks]
+    project.run("resolve", "j0", "--task-id", task, "--sandbox")
+    project.run("collect", "--sandbox", "--watch")
+    assert (project.states(), project.submitted()) == ({"j0": "completed"}, 1)
 
 
 def test_a_job_that_is_sent_again_counts_twice(doubtful):

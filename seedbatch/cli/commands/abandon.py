@@ -27,10 +27,10 @@ def command(keys: tuple[str, ...], ledger: Path | None, sandbox: bool, yes: bool
 
     The provider cannot cancel: what runs there is still paid for, and stays counted against every budget.
     """
-    from seedbatch.cli.reading import open_or_say
+    from seedbatch.cli.reading import open_settled
 
     settings = options.settings_of(ledger=ledger, sandbox=sandbox)
-    records = open_or_say(settings)
+    records = open_settled(settings)
     if records is None:
         return int(Exit.OK)
     try:

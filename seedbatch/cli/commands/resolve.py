@@ -32,12 +32,12 @@ def command(
 
     KEY is a job's address, or BATCH/ADDRESS where several batches have one of that name.
     """
-    from seedbatch.cli.reading import open_or_say
+    from seedbatch.cli.reading import open_settled
 
     if (task_id is not None) + lost + resubmit != 1:
         raise UsageError("say one of --task-id ID, --lost and --resubmit")
     settings = options.settings_of(ledger=ledger, sandbox=sandbox)
-    records = open_or_say(settings)
+    records = open_settled(settings)
     if records is None:
         return int(Exit.OK)
     try:
