@@ -17,6 +17,7 @@ from seedbatch.ports import Ledger, Provider, Records, Store
 from seedbatch.settings import Settings
 
 if TYPE_CHECKING:
+    from seedbatch.ledger.care import Examination
     from seedbatch.sandbox import FaultPlan
 
 
@@ -180,3 +181,40 @@ def _own_origin(address: str) -> frozenset[str]:
     port = split.port or (443 if split.scheme == "https" else 80)
     host = f"[{split.hostname}]" if ":" in (split.hostname or "") else split.hostname
     return frozenset({f"{split.scheme}://{host}:{port}"})
+
+
+def examine_ledger(settings: Settings, *, files: bool, accept_as: str | None) -> Examination:
+    """Everything that is wrong with the ledger, and with `files` with the clips that it tells of.
+
+    `accept_as` is a person who takes its rows as they are.
+
+    Raises:
+        LedgerError: it is no ledger, or a newer one; or what is wrong cannot be accepted.
+    """
+    from seedbatch.ledger.care import examine
+
+    return examine(settings.ledger, files=files, accept_as=accept_as, now=WallClock().now())
+
+
+def backup_ledger(settings: Settings, target: Path) -> int:
+    """Copy the ledger to a new file while others use it; returns its bytes.
+
+    Raises:
+        UsageError: the file is there already, or cannot be made.
+        LedgerError: there is no ledger, or it or its copy is not sound.
+    """
+    from seedbatch.ledger.backup import backup
+
+    return backup(settings.ledger, target)
+
+
+def rebuild_ledger(settings: Settings) -> Rebuilt:
+    """Record in a lost or older ledger what the files in the output folder tell.
+
+    Raises:
+        UsageError: there is neither a ledger nor a file that tells of one.
+        LedgerError: somebody uses it, or it cannot be used.
+    """
+    from seedbatch.ledger.rebuild import rebuild
+
+    return rebuild(settings.ledger, kind=_kind(settings), folder=settings.output_dir, now=WallClock().now())

@@ -20,6 +20,7 @@ COMMANDS = {
     "resolve": "Settle a job that is in doubt.",
     "retry": "Want failed, expired or abandoned jobs again.",
     "abandon": "Give up unfinished jobs.",
+    "ledger": "Care for the ledger: check, backup, rebuild.",
     "schema": "Print the JSON Schema of manifests, or of a model.",
     "sandbox": "Run the stand-in provider.",
 }

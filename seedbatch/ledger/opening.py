@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,19 +14,22 @@ from sqlite_utils import Database
 from seedbatch import __version__
 from seedbatch.domain.errors import LedgerDamaged, LedgerError, LedgerNewer
 from seedbatch.domain.moments import stamp
+from seedbatch.ledger.check import findings, live_rows, migrations_checksum
+from seedbatch.ledger.checksums import SealingConnection
 from seedbatch.ledger.locks import WriteLock
+from seedbatch.ledger.mark import Mark, check, check_gone
 from seedbatch.ledger.migrations import migrations
 
 Kind = Literal["real", "sandbox"]
 
 _BUSY_SECONDS: Final = 5.0
-# quick_check reads the whole file: about a second for 500 MB, so larger ledgers are left to `ledger check`.
-_CHECKED_BYTES: Final = 64 * 1024 * 1024
+# Looking at everything takes about a second for so much; of larger ledgers only what may cost money is looked at.
+_CHECKED_BYTES: Final = 16 * 1024 * 1024
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> SealingConnection:
     """A connection that writes: every commit is synced, transactions are begun by hand, checkpoints are ours."""
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, factory=SealingConnection)
     for pragma in (
         "synchronous=FULL",
         "fullfsync=ON",
@@ -38,22 +42,33 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def connect_sealing(path: Path) -> SealingConnection:
+    """A connection to a finished ledger, that notes what it touches: see `checksums`."""
+    connection = connect(path)
+    connection.watch()
+    return connection
+
+
 def prepare(path: Path, kind: Kind, ledger_id: str, lock: WriteLock, now: datetime) -> str:
     """Make the ledger if there is none, bring an older one up to date; returns the ledger's id.
 
     Raises:
         LedgerDamaged: the file is no ledger.
         LedgerNewer: a newer seedbatch wrote it.
-        LedgerError: it cannot be written, or it belongs to the sandbox and the provider is real, or the reverse.
+        LedgerError: it cannot be written, it belongs to the sandbox and the provider is real, or the reverse, or its
+            mark says that it is an older copy.
     """
     try:
         with lock.held():
             if not path.exists():
-                _create(path, kind, ledger_id, now)
-            return _upgrade(path, kind)
+                check_gone(path, kind)
+                create(path, kind, ledger_id, now)
+            inside = upgrade(path, kind)
+            check(path, kind, inside)
+            return inside.ledger
     except sqlite3.OperationalError as error:
         raise LedgerError(f"the ledger {path} cannot be opened for writing: {error}") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, ValueError, KeyError) as error:  # text that is no text, a table without its columns
         raise LedgerDamaged(
             f"{path} is not a ledger, or it is damaged: {error}",
             hint="nothing was submitted; restore it from a backup, or name another file with --ledger",
@@ -62,7 +77,8 @@ def prepare(path: Path, kind: Kind, ledger_id: str, lock: WriteLock, now: dateti
         raise LedgerError(f"the ledger {path} cannot be opened: {error.strerror or error}") from error
 
 
-def _create(path: Path, kind: Kind, ledger_id: str, now: datetime) -> None:
+def create(path: Path, kind: Kind, ledger_id: str, now: datetime) -> None:
+    """Make a ledger at a path that is free; called under the write lock."""
     # Made whole under another name: nobody ever meets half a ledger.
     newborn = path.with_name(f".{path.name}.{ledger_id}")
     os.close(os.open(newborn, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -70,10 +86,19 @@ def _create(path: Path, kind: Kind, ledger_id: str, now: datetime) -> None:
         connection = connect(newborn)
         connection.execute("PRAGMA journal_mode=WAL")
         migrations.apply(Database(connection))
+        connection.watch()
         connection.executemany(
             "INSERT INTO meta (key, value) VALUES (?, ?)",
-            [("ledger_id", ledger_id), ("kind", kind), ("created_at", stamp(now)), ("created_by", __version__)],
+            [
+                ("ledger_id", ledger_id),
+                ("kind", kind),
+                ("created_at", stamp(now)),
+                ("created_by", __version__),
+                ("generation", "0"),
+                ("migrations", migrations_checksum(connection)),
+            ],
         )
+        connection.seal()
         connection.close()
         os.link(newborn, path)
     finally:
@@ -83,7 +108,12 @@ def _create(path: Path, kind: Kind, ledger_id: str, now: datetime) -> None:
     os.close(folder)
 
 
-def _upgrade(path: Path, kind: Kind) -> str:
+def upgrade(path: Path, kind: Kind) -> Mark:
+    """Check a ledger and bring it up to date; returns the mark inside it. Called under the write lock.
+
+    Raises:
+        LedgerError: as `prepare`.
+    """
     if path.is_dir():
         raise LedgerDamaged(f"{path} is a folder, not a ledger", hint="name a file with --ledger")
     if path.stat().st_size == 0:
@@ -92,16 +122,17 @@ def _upgrade(path: Path, kind: Kind) -> str:
     try:
         database = Database(connection)
         check_schema(connection, path)
-        if path.stat().st_size <= _CHECKED_BYTES:
-            _check_pages(connection, path)
         if migrations.pending(database):
-            migrations.apply(database)
+            _check_pages(connection, path)
+            _migrate(connection, database)
+        else:
+            _check_rows(connection, path)
         meta = dict(connection.execute("SELECT key, value FROM meta"))
     finally:
         connection.close()
     if meta["kind"] != kind:
         raise LedgerError(*_wrong_kind(path, meta["kind"]))
-    return str(meta["ledger_id"])
+    return Mark.of(meta)
 
 
 def check_schema(connection: sqlite3.Connection, path: Path) -> None:
@@ -127,13 +158,34 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def _migrate(connection: SealingConnection, database: Database) -> None:
+    migrations.apply(database)
+    connection.watch()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'migrations'", (migrations_checksum(connection),))
+    connection.seal_all()
+    connection.execute("COMMIT")
+
+
 def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
-    findings = [text for (text,) in connection.execute("PRAGMA quick_check(3)")]
-    if findings != ["ok"]:
-        raise LedgerDamaged(
-            f"{path} is damaged: {'; '.join(findings)[:300]}",
-            hint="nothing was submitted; restore it from a backup before going on",
-        )
+    found = [text for (text,) in connection.execute("PRAGMA quick_check(3)")]
+    if found != ["ok"]:
+        raise _damaged(path, found)
+
+
+def _check_rows(connection: sqlite3.Connection, path: Path) -> None:
+    """Everything of a small ledger; of a large one the rows on which a submission or a bill may depend."""
+    small = path.stat().st_size <= _CHECKED_BYTES
+    found = [str(one) for one in islice(findings(connection) if small else live_rows(connection), 3)]
+    if found:
+        raise _damaged(path, found)
+
+
+def _damaged(path: Path, found: list[str]) -> LedgerDamaged:
+    return LedgerDamaged(
+        f"{path} is damaged, or was edited by other means: {'; '.join(found)[:300]}",
+        hint="nothing was submitted; seedbatch ledger check tells everything that is wrong with it",
+    )
 
 
 def _wrong_kind(path: Path, kind: str) -> tuple[str]:

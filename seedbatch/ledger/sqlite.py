@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,8 +26,10 @@ from seedbatch.ledger import words
 from seedbatch.ledger.attempts import accepted, doubt, doubts_in_a_row, end, fail, open_attempt, seen, times, violated
 from seedbatch.ledger.claims import claim
 from seedbatch.ledger.declaration import declare
+from seedbatch.ledger.emergency import EmergencyRecord, Kept, emergency_path, recover, take_up, warn_of
 from seedbatch.ledger.locks import Owner, WriteLock, is_dead
-from seedbatch.ledger.opening import Kind, connect, prepare
+from seedbatch.ledger.mark import Mark, MarkFile, mark_path, raise_generation
+from seedbatch.ledger.opening import Kind, connect_sealing, prepare
 from seedbatch.ledger.rows import move, note, scope_names, to_json
 from seedbatch.ledger.tallies import tallies
 from seedbatch.ledger.writer import Verb, Writer
@@ -55,18 +60,37 @@ class SqliteLedger:
             self._owner = Owner(self._owners)
         except OSError as error:
             raise LedgerError(f"the ledger's folder {path.parent} cannot be used: {error.strerror or error}") from error
-        self.id = prepare(path, kind, secrets.token_hex(6), self._lock, now)
+        try:
+            self._open(path, kind, now)
+        except BaseException:
+            self._owner.close()
+            self._lock.close()
+            raise
+        self._keeping: set[asyncio.Task[JobState]] = set()
         # Relative to the ledger, so that a project folder may be moved as a whole.
         self._folder = os.path.relpath(folder.absolute(), path.parent)
-        self._writer = Writer(lambda: connect(path), self._lock)
+        self._writer = Writer(lambda: connect_sealing(path), self._lock)
+
+    def _open(self, path: Path, kind: Kind, now: datetime) -> None:
+        self.id = prepare(path, kind, secrets.token_hex(6), self._lock, now)
+        try:
+            self._mark = MarkFile(mark_path(path))
+            self._emergency = EmergencyRecord(emergency_path(path))
+        except OSError as error:
+            raise LedgerError(f"the files beside {path} cannot be written: {error.strerror or error}") from error
+        # Now, and not only when a run begins: a person's word on a job must not come before what is known of it.
+        warn_of(self._emergency, recover(path, self._lock, self._emergency, now))
 
     async def aclose(self) -> None:
         """Write what was asked for, and give up all claims; may be repeated."""
         if self._closed:
             return
         self._closed = True
+        await asyncio.gather(*self._keeping, return_exceptions=True)
         await self._writer.aclose()
         self._owner.close()
+        self._mark.close()
+        self._emergency.close()
         self._lock.close()
 
     async def _run(self, verb: Verb[T]) -> T:
@@ -83,7 +107,11 @@ class SqliteLedger:
         return await self._run(lambda connection: tallies(connection, scope))
 
     async def rescue(self, now: datetime) -> list[JobName]:
-        """Take over what dead processes left: their submissions are in doubt now, their queries and downloads free."""
+        """Take over what dead processes left: their submissions are in doubt now, their queries and downloads free.
+
+        Before that, what the emergency record holds: those submissions were answered.
+        """
+        await self._take_up_what_was_kept(now)
 
         def verb(connection: sqlite3.Connection) -> list[JobName]:
             owners = connection.execute(
@@ -118,6 +146,13 @@ class SqliteLedger:
 
         return await self._run(verb)
 
+    async def _take_up_what_was_kept(self, now: datetime) -> None:
+        with suppress(OSError):  # what is not read or cleared now is so half a minute later
+            for slot in self._emergency.slots():
+                kept = slot.kept
+                if kept is not None and await self._run(partial(take_up, kept=kept, now=now)):
+                    self._emergency.clear([slot])
+
     # -- submit ---------------------------------------------------------------------------------------------------
 
     async def doubts_in_a_row(self) -> int:
@@ -126,11 +161,17 @@ class SqliteLedger:
 
     async def claim_submissions(self, scope: Scope, limits: Limits, caps: Caps, now: datetime, most: int) -> Claim:
         """Move up to `most` pending jobs to submitting, each with a new attempt and its price reserved."""
-        return await self._run(
-            lambda connection: claim(
+
+        def verb(connection: sqlite3.Connection) -> tuple[Claim, int]:
+            found = claim(
                 connection, self._owner.id, self.id, scope=scope, limits=limits, caps=caps, now=now, most=most
             )
-        )
+            return found, raise_generation(connection, len(found.submissions)) if found.submissions else 0
+
+        found, generation = await self._run(verb)
+        if generation:  # before the first of them is sent: a copy from before this commit is known by it
+            self._mark.raise_to(Mark(self.id, generation))
+        return found
 
     async def accepted(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> JobState:
         """The provider named the task: running. Also for an attempt that fell in doubt meanwhile.
@@ -138,7 +179,33 @@ class SqliteLedger:
         In doubt it is, and stays, if another attempt already holds that task. If a person settled the attempt before
         this answer came, the task is written down, its price counts again, and the job stays where it is.
         """
-        return await self._run(lambda connection: accepted(connection, attempt_id, task_id, now, query_at))
+        # A task of its own: if the caller is cancelled meanwhile, the task id is kept all the same.
+        keeping = asyncio.ensure_future(self._accept_or_keep(attempt_id, task_id, now, query_at))
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._keeping.discard)
+        return await asyncio.shield(keeping)
+
+    async def _accept_or_keep(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> JobState:
+        def verb(connection: sqlite3.Connection) -> JobState:
+            return accepted(connection, attempt_id, task_id, now, query_at)
+
+        with suppress(LedgerError):
+            return await self._run(verb)
+        try:
+            return await self._run(verb)
+        except LedgerError as error:
+            try:
+                # Here, in the loop's thread: no thread and no queue stands between a paid task and the disk.
+                self._emergency.keep(Kept(attempt_id, self._owner.id, task_id, now, query_at))
+            except OSError as another:
+                raise LedgerError(
+                    f"{error.message}; nor can {self._emergency.path} ({another.strerror or another})", hint=error.hint
+                ) from error
+            raise LedgerError(
+                f"{error.message}; the task id {task_id} is kept in {self._emergency.path}, which is read at the next"
+                " start",
+                hint=error.hint,
+            ) from error
 
     async def not_sent(self, attempt_id: int, cause: str, now: datetime, not_before: datetime) -> None:
         """Nothing left: pending again, not before a moment. The attempt does not count as a try."""
@@ -297,7 +364,9 @@ class SqliteLedger:
             rows = cursor.execute(
                 "SELECT j.id AS job_id, a.id AS attempt_id, b.name AS batch, j.address, a.task_id, a.kind, j.output,"
                 " j.revision, j.expires_at, j.misses, a.renewals, j.take, j.model, j.input, j.fingerprint, b.manifest,"
-                ' b.digest, b."commit", b.dirty, j.file, j.line, a.accepted_at, a.ended_at'
+                ' j.base, b.digest, b."commit", b.dirty, j.file, j.line, a.accepted_at, a.ended_at, a.number,'
+                " (SELECT count(*) FROM outputs WHERE attempt_id = a.id) AS offered,"
+                " (SELECT json_group_object(key, value) FROM meta) AS meta"
                 " FROM jobs j JOIN batches b ON b.id = j.batch_id"
                 " JOIN attempts a ON a.job_id = j.id AND a.outcome = 'succeeded'"
                 " WHERE j.state = 'succeeded' AND j.downloader IS NULL AND (j.not_before IS NULL OR j.not_before <= ?)"
@@ -460,15 +529,20 @@ def _outputs_left(connection: sqlite3.Connection, attempt_id: int) -> tuple[Outp
 
 
 def _delivery(row: sqlite3.Row, outputs: tuple[Output, ...]) -> Delivery:
+    meta: dict[str, str] = json.loads(row["meta"])
+    mark = Mark.of(meta)
     sidecar = {
         "batch": row["batch"],
         "key": row["address"],
+        "base": row["base"],
         "revision": row["revision"],
         "take": row["take"],
         "model": row["model"],
         "input": json.loads(row["input"]),
         "fingerprint": row["fingerprint"],
+        "attempt": row["number"],
         "task_id": row["task_id"],
+        "outputs": row["offered"],
         "accepted_at": row["accepted_at"],
         "finished_at": row["ended_at"],
         "manifest": {
@@ -479,6 +553,7 @@ def _delivery(row: sqlite3.Row, outputs: tuple[Output, ...]) -> Delivery:
             "file": row["file"],
             "line": row["line"],
         },
+        "ledger": {"id": mark.ledger, "kind": meta["kind"], "generation": mark.generation, "since": mark.since},
         "seedbatch": __version__,
     }
     return Delivery(

@@ -61,7 +61,7 @@ async def test_it_is_in_wal_mode_and_leaves_no_other_name(place):
     assert sql(place).execute("PRAGMA journal_mode").fetchone() == ("wal",)
     await ledger.aclose()
     assert sorted(path.name for path in place.parent.iterdir() if not path.name.startswith("ledger.db-")) == [
-        "ledger.db", "ledger.db.lock", "owners",
+        "ledger.db", "ledger.db.emergency", "ledger.db.generation", "ledger.db.lock", "owners",
     ]  # fmt: skip
     assert list((place.parent / "owners").iterdir()) == []
 
