@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 MICROS: Final = 1_000_000
+_PLACES: Final = 6
 CURRENCY: Final = re.compile(r"[A-Z]{3}")
 # Far beyond any budget, and far below where a column of 64 bits could overflow when sums are added.
 _MOST: Final = 10**12
@@ -38,10 +39,14 @@ def micros(value: object) -> int:
         raise ValueError("must be a finite amount, and not negative")
     if amount > _MOST:
         raise ValueError("is more than anybody spends here")
-    scaled = amount.scaleb(6)
-    if scaled != scaled.to_integral_value():
+    # By its digits: arithmetic on decimals would round the twenty-ninth away.
+    _, digits, exponent = amount.as_tuple()
+    assert isinstance(exponent, int)
+    finer = max(0, -_PLACES - exponent)
+    if finer and any(digits[-finer:]):
         raise ValueError("has more than six decimal places")
-    return int(scaled)
+    kept = int("".join(map(str, digits[: len(digits) - finer])) or "0")
+    return kept * 10 ** max(0, exponent + _PLACES)
 
 
 def _decimal(value: object) -> Decimal:

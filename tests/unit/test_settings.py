@@ -14,6 +14,7 @@ import pytest
 from seedbatch.domain.budget import Budget
 from seedbatch.domain.errors import KeyMissing, UsageError
 from seedbatch.domain.jobs import Limits
+from seedbatch.domain.money import Money
 from seedbatch.domain.secret import Secret
 from seedbatch.settings import PriceSource, Settings, api_key, load
 
@@ -507,3 +508,229 @@ def test_settings_load_nothing_heavy(place: Place):
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environ)
     assert out.stdout.strip() == "[]"
+
+
+# -- prices -------------------------------------------------------------------------------------------------------
+
+PRICE = '[[prices]]\nmodel = "seedance-2.0"\nunit = "clip"\nprice = "0.25"\ncurrency = "USD"\n'
+PRICE_ROW = {"model": "seedance-2.0", "unit": "clip", "price": "0.25", "currency": "USD"}
+
+
+def test_prices_stand_in_a_settings_file(place: Place):
+    user = place.user(PRICE.replace("0.25", "0.99") * 2)
+    assert place.load().prices == PriceSource(({**PRICE_ROW, "price": "0.99"},) * 2, str(user))
+    place.project(PRICE)  # one table or the other, never a mixture
+    settings = place.load()
+    assert settings.prices == PriceSource((PRICE_ROW,), "seedbatch.toml")
+    assert settings.origin("prices") == "seedbatch.toml"
+
+
+def test_prices_may_be_one_array_or_none(place: Place):
+    place.project('prices = [{model = "seedance-2.0", unit = "clip", price = "0.25", currency = "USD"}]')
+    assert place.load().prices == PriceSource((PRICE_ROW,), "seedbatch.toml")
+    place.user(PRICE)
+    place.project("prices = []")
+    assert place.load().prices == PriceSource((), "seedbatch.toml")
+
+
+@pytest.mark.parametrize("name", ["prices.toml", "money/of 2026.toml"])
+def test_prices_in_a_file_of_their_own_relative_to_the_working_directory(place: Place, name):
+    path = place.cwd / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(PRICE * 3, encoding="utf-8")
+    expected = PriceSource((PRICE_ROW,) * 3, name)
+    assert place.load({"prices": Path(name)}).prices == expected
+    assert place.load(SEEDBATCH_PRICES=name).prices == expected
+    place.user(f'prices = "{name}"')  # from the working directory there as well
+    assert place.load().prices == expected
+    place.project(f'prices = "{name}"')
+    assert place.load().prices == expected
+    assert place.load({"prices": path}).prices == PriceSource((PRICE_ROW,) * 3, str(path))
+
+
+def test_a_flag_beats_the_environment_beats_what_stands_in_a_file(place: Place):
+    place.project(PRICE)
+    for name, amount in (("flag.toml", "1"), ("variable.toml", "2")):
+        (place.cwd / name).write_text(PRICE.replace("0.25", amount), encoding="utf-8")
+
+    def amount_of(settings: Settings) -> str:
+        (row,) = settings.prices.rows
+        return row["price"]
+
+    assert amount_of(place.load({"prices": "flag.toml"}, SEEDBATCH_PRICES="variable.toml")) == "1"
+    assert amount_of(place.load(SEEDBATCH_PRICES="variable.toml")) == "2"
+    assert amount_of(place.load()) == "0.25"
+
+
+def test_a_price_file_that_is_not_there(place: Place):
+    (place.cwd / "folder").mkdir()
+    for name in ("nowhere.toml", "folder"):
+        with pytest.raises(UsageError) as caught:
+            place.load({"prices": name})
+        assert caught.value.message == f"prices from flag --prices: there is no file {name}"
+
+
+@pytest.mark.parametrize(
+    "text", ["", 'prices = "x.toml"', "[prices]\na = 1", f"currency = 'USD'\n{PRICE}", f"{PRICE}\n[limits]"]
+)
+def test_a_price_file_holds_prices_and_nothing_else(place: Place, text):
+    (place.cwd / "prices.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        place.load(SEEDBATCH_PRICES="prices.toml")
+    assert caught.value.message == "prices.toml must hold [[prices]] and nothing else"
+    assert caught.value.hint == "one [[prices]] table a price"
+
+
+def test_a_malformed_price_file_is_told_with_its_place(place: Place):
+    (place.cwd / "prices.toml").write_text(f"{PRICE}\nsource = here", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"^prices\.toml:7:10: "):
+        place.load({"prices": "prices.toml"})
+
+
+@pytest.mark.parametrize("value", ["5", "true", '""', '{model = "a"}'])
+def test_what_is_neither_prices_nor_a_file(place: Place, value):
+    place.project(f"prices = {value}")
+    with pytest.raises(UsageError, match=r"^prices from seedbatch\.toml is no path$"):
+        place.load()
+
+
+def test_a_slip_in_the_name_of_a_money_setting(place: Place):
+    for text, nearest in (("price = []", "prices"), ('moderation_break = "strict"', "moderation_brake")):
+        place.project(text)
+        with pytest.raises(UsageError, match=r"^seedbatch\.toml: unknown setting") as caught:
+            place.load()
+        assert caught.value.hint == f"did you mean {nearest}?"
+
+
+# -- the budget of a day ------------------------------------------------------------------------------------------
+
+
+def usd(cents: int) -> Money:
+    return Money(cents * 10_000, "USD")
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("max_jobs = 100", Budget(100)),
+        ("max_jobs = 0", Budget(0)),
+        ('max_cost = "40.00"\ncurrency = "USD"', Budget(None, usd(4000))),
+        ('max_cost = 0.25\ncurrency = "EUR"', Budget(None, Money(250_000, "EUR"))),
+        ('max_jobs = 7\nmax_cost = 0\ncurrency = "USD"', Budget(7, usd(0))),
+        ("", Budget()),
+    ],
+)
+def test_the_budget_of_a_day(place: Place, text, budget):
+    for write in (place.project, place.user):
+        write(f"[budget]\n{text}")
+        assert place.load().day_budget == budget
+
+
+@pytest.mark.parametrize("project_first", [True, False])
+def test_of_two_budgets_the_strictest_of_each_kind_holds(place: Place, project_first):
+    one, two = (place.project, place.user) if project_first else (place.user, place.project)
+    one('[budget]\nmax_jobs = 50\nmax_cost = "9.00"\ncurrency = "USD"')
+    two('[budget]\nmax_jobs = 60\nmax_cost = "8.99"\ncurrency = "USD"')
+    assert place.load().day_budget == Budget(50, usd(899))
+    two("[budget]\nmax_jobs = 0")
+    assert place.load().day_budget == Budget(0, usd(900))
+    two('[budget]\nmax_cost = "10"\ncurrency = "USD"')
+    assert place.load().day_budget == Budget(50, usd(900))
+
+
+def test_two_currencies_cannot_be_compared(place: Place):
+    place.project('[budget]\nmax_cost = "9.00"\ncurrency = "USD"')
+    user = place.user('[budget]\nmax_cost = "9.00"\ncurrency = "EUR"')
+    with pytest.raises(UsageError) as caught:
+        place.load()
+    assert caught.value.message == f"{user} [budget] is in EUR, and another file's in USD"
+    assert caught.value.hint == "two currencies cannot be compared: name one"
+    place.user("[budget]\nmax_jobs = 5")  # a count has no currency
+    assert place.load().day_budget == Budget(5, usd(900))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("max_jobs = -1", "must not be negative"),
+        ("max_jobs = 1.5", "max_jobs must be a whole number"),
+        ("max_jobs = true", "must be a number"),
+        ("max_jobs = nan", "must be a finite number"),
+        ('max_cost = "much"\ncurrency = "USD"', "must be an amount such as 12.50"),
+        ('max_cost = -1\ncurrency = "USD"', "must be a finite amount, and not negative"),
+        ('max_cost = "0.0000001"\ncurrency = "USD"', "has more than six decimal places"),
+    ],
+)
+def test_what_is_no_cap(place: Place, text, message):
+    place.project(f"[budget]\n{text}")
+    with pytest.raises(UsageError) as caught:
+        place.load()
+    assert caught.value.message == f"seedbatch.toml [budget]: {message}"
+    assert caught.value.hint == 'max_jobs = 100, max_cost = "40.00"'
+
+
+@pytest.mark.parametrize("text", ["max_cost = 5", 'currency = "USD"', 'max_jobs = 5\ncurrency = "USD"'])
+def test_an_amount_and_its_currency_go_together(place: Place, text):
+    place.project(f"[budget]\n{text}")
+    with pytest.raises(UsageError) as caught:
+        place.load()
+    assert caught.value.message == "seedbatch.toml [budget]: max_cost and currency go together"
+    assert caught.value.hint == 'max_cost = "40.00", currency = "USD"'
+
+
+@pytest.mark.parametrize("currency", ['"usd"', '""', '"DOLLAR"', "5"])
+def test_what_is_no_currency(place: Place, currency):
+    place.project(f"[budget]\nmax_cost = 5\ncurrency = {currency}")
+    with pytest.raises(UsageError) as caught:
+        place.load()
+    assert caught.value.message == "seedbatch.toml [budget]: currency must be three capital letters"
+    assert caught.value.hint == 'currency = "USD"'
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("[budget]\nmax_job = 5", "seedbatch.toml [budget]: unknown setting 'max_job'", "did you mean max_jobs?"),
+        (
+            "[budget]\nzzz = 5",
+            "seedbatch.toml [budget]: unknown setting 'zzz'",
+            "known are max_jobs, max_cost, currency",
+        ),
+        ("budget = 5", "seedbatch.toml: budget must be a table", "[budget]"),
+        ("max_cost = 5", "seedbatch.toml: unknown setting 'max_cost'", None),
+    ],
+)
+def test_unknown_names_in_a_budget_are_errors(place: Place, text, message, hint):
+    place.project(text)
+    with pytest.raises(UsageError) as caught:
+        place.load()
+    assert caught.value.message == message
+    assert hint is None or caught.value.hint == hint
+
+
+# -- the moderation brake -----------------------------------------------------------------------------------------
+
+
+def test_the_brake_by_flag_environment_and_file(place: Place):
+    assert place.load().moderation_brake == "expected"
+    user = place.user('moderation_brake = "strict"')
+    settings = place.load()
+    assert (settings.moderation_brake, settings.origin("moderation_brake")) == ("strict", str(user))
+    place.project('moderation_brake = "expected"')
+    assert place.load().moderation_brake == "expected"
+    settings = place.load(SEEDBATCH_MODERATION_BRAKE=" Strict ")
+    assert settings.moderation_brake == "strict"
+    assert settings.origin("moderation_brake") == "environment SEEDBATCH_MODERATION_BRAKE"
+    settings = place.load({"moderation_brake": "expected"}, SEEDBATCH_MODERATION_BRAKE="strict")
+    assert settings.moderation_brake == "expected"
+    assert settings.origin("moderation_brake") == "flag --moderation-brake"
+
+
+@pytest.mark.parametrize("value", ["off", "none", "1", "strictly"])
+def test_what_is_no_brake(place: Place, value):
+    with pytest.raises(UsageError, match=r"^moderation_brake from environment SEEDBATCH_MODERATION_BRAKE must be"):
+        place.load(SEEDBATCH_MODERATION_BRAKE=value)
+    place.project("moderation_brake = true")
+    with pytest.raises(UsageError) as caught:
+        place.load()
+    assert caught.value.message == 'moderation_brake from seedbatch.toml must be "expected" or "strict"'

@@ -1,10 +1,33 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from seedbatch.domain.states import HELD, LIVE, SETTLED, TRANSITIONS, JobState, sources
+from seedbatch.domain.states import HELD, LIVE, SETTLED, TRANSITIONS, FailureClass, JobState, sources
 
 S = JobState
+
+
+def test_the_words_that_ledgers_and_scripts_hold():
+    assert list(S) == [
+        "pending", "submitting", "in_doubt", "running", "succeeded", "completed", "failed", "expired", "abandoned",
+    ]  # fmt: skip
+    assert list(FailureClass) == [
+        "moderation", "invalid", "credits", "provider", "timeout", "cancelled", "no_output", "lost",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("state", S)
+def test_the_table_has_the_arrows_that_are_drawn_and_no_other(state):
+    drawing = Path("docs/lifecycle.md").read_text(encoding="utf-8")
+    assert TRANSITIONS[state] == set(re.findall(rf"^\s*{state} --> (\w+)", drawing, flags=re.MULTILINE))
+
+
+def test_nobody_can_add_an_arrow_or_a_member_while_the_program_runs():
+    for states in (*TRANSITIONS.values(), SETTLED, HELD, LIVE, *map(sources, S)):
+        assert isinstance(states, frozenset)
 
 
 def test_every_state_has_its_row():
@@ -48,6 +71,7 @@ def test_files_come_only_from_success():
 
 def test_held_and_live_and_settled():
     assert HELD | {S.COMPLETED} == SETTLED
+    assert SETTLED | LIVE | {S.PENDING, S.SUCCEEDED} == set(S)
     assert LIVE.isdisjoint(SETTLED | {S.PENDING, S.SUCCEEDED})
     # What is held waits for a person, and the only way back is to be tried again.
     assert {TRANSITIONS[state] for state in HELD} == {frozenset({S.PENDING})}

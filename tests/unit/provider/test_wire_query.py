@@ -27,6 +27,10 @@ def body(**data: object) -> bytes:
     return json.dumps({"code": 0, "msg": "ok", "data": {"taskId": TASK, "status": "SUCCESS", **data}}).encode()
 
 
+def error(code: int) -> bytes:
+    return json.dumps({"code": code, "msg": "x"}).encode()
+
+
 def read(status: int, answer: bytes, **headers: str) -> QueryAnswer:
     return wire.read_query(
         status, {name.replace("_", "-"): value for name, value in headers.items()}, answer, TASK, NOW
@@ -76,6 +80,7 @@ def test_documented_words_in_any_case(word):
         ("canceled", "CANCELLED"),
         ("Succeeded", "SUCCESS"),
         ("timed_out", "TIMEOUT"),
+        (" failed\n", "FAILURE"),
     ],
 )
 def test_spellings_that_clients_have_met(spelling, word):
@@ -107,6 +112,9 @@ URLS = {
     "objects": ([{"url": "https://a/1"}, "https://a/2"], ("https://a/1", "https://a/2")),
     "one text": ("https://a/1", ("https://a/1",)),
     "spaces around": ([" https://a/1\n"], ("https://a/1",)),
+    "one letter": (["x"], ("x",)),
+    "the longest": (["https://a/" + "x" * 8182], ("https://a/" + "x" * 8182,)),
+    "too long by one": (["https://a/" + "x" * 8183], ()),
     "empty": ([], ()),
     "null": (None, ()),
     "nulls": ([None, "", 7, {}, [], "https://a/1"], ("https://a/1",)),
@@ -133,7 +141,14 @@ def test_no_result_is_no_output(result):
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("video", MediaKind.VIDEO), ("IMAGE", MediaKind.IMAGE), ("audio", None), (None, None), (7, None)],
+    [
+        ("video", MediaKind.VIDEO),
+        ("IMAGE", MediaKind.IMAGE),
+        (" Video\n", MediaKind.VIDEO),
+        ("audio", None),
+        (None, None),
+        (7, None),
+    ],
 )
 def test_the_kind_of_media(kind, expected):
     assert report(result={"type": kind}).kind is expected
@@ -143,10 +158,11 @@ REASONS = [
     ({}, None),
     ({"failure_reason": None}, None),
     ({"failure_reason": ""}, None),
+    ({"failure_reason": " \n"}, None),
     ({"failure_reason": "CONTENT_MODERATION"}, "CONTENT_MODERATION"),
     ({"failure_reason": " content_moderation "}, "CONTENT_MODERATION"),
     ({"failure_reason": "Invalid_Parameters"}, "INVALID_PARAMETERS"),
-    ({"failure_reason": "INSUFFICIENT_POINTS"}, "INSUFFICIENT_POINTS"),
+    ({"failure_reason": "insufficient_points"}, "INSUFFICIENT_POINTS"),
     ({"failure_reason": "CONTENT_MODERATON"}, "CONTENT_MODERATON"),
     ({"failure_reason": "null"}, "null"),
     ({"failure_reason": 7}, "7"),
@@ -155,6 +171,8 @@ REASONS = [
     ({"failure_reason": "\x00"}, "unreadable"),
     ({"failReason": "CONTENT_MODERATION"}, "CONTENT_MODERATION"),
     ({"failure_reason": None, "failReason": "boom"}, "boom"),
+    ({"fail_reason": "boom"}, "boom"),
+    ({"failure_reason": "x" * 301}, "x" * 299 + "…"),
     ({"failure_reason": "first", "failReason": "second"}, "first"),
 ]
 
@@ -182,13 +200,14 @@ def test_an_echo_can_be_written_down():
     assert echo == {"prompt": "a?b", "n": [1, {"x": "?"}]}
 
 
+def test_an_echo_keeps_every_kind_of_value():
+    said = {"a": 12.5, "b": -3, "c": True, "d": None, "e": ["x", {"f": 1e-7}]}
+    assert report(input=said).echo == said
+
+
 @pytest.mark.parametrize("value", [None, [], "x", 7])
 def test_an_echo_that_is_none(value):
     assert report(input=value).echo == {}
-
-
-def error(code: int) -> bytes:
-    return json.dumps({"code": code, "msg": "x"}).encode()
 
 
 @pytest.mark.parametrize(
@@ -196,14 +215,19 @@ def error(code: int) -> bytes:
     [(401, b""), (401, error(401)), (403, error(403)), (200, error(401)), (200, error(403)), (400, error(401))],
 )
 def test_a_refused_key(status, answer):
-    assert read(status, answer) == QueryRefused(Refusal.KEY, read(status, answer).evidence)
+    refused = read(status, answer)
+    assert isinstance(refused, QueryRefused)
+    assert refused.refusal is Refusal.KEY
+    assert refused.evidence.status == status
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308, 405])
-def test_a_wrong_address(status):
-    answer = read(status, b"")
-    assert isinstance(answer, QueryRefused)
-    assert answer.refusal is Refusal.ADDRESS
+@pytest.mark.parametrize("status", [300, 301, 302, 307, 308, 399, 405])
+@pytest.mark.parametrize("answer", [b"", body(), error(404)])
+def test_a_wrong_address(status, answer):
+    refused = read(status, answer)
+    assert isinstance(refused, QueryRefused)
+    assert refused.refusal is Refusal.ADDRESS
+    assert refused.evidence.status == status
 
 
 @pytest.mark.parametrize(
@@ -211,12 +235,18 @@ def test_a_wrong_address(status):
     [(404, error(404)), (404, error(400)), (410, error(410)), (200, error(404)), (400, error(404))],
 )
 def test_a_task_that_the_provider_does_not_know(status, answer):
-    assert isinstance(read(status, answer), NotFound)
+    unknown = read(status, answer)
+    assert isinstance(unknown, NotFound)
+    assert unknown.evidence.status == status
 
 
+@pytest.mark.parametrize("status", [404, 410])
 @pytest.mark.parametrize("answer", [b"", b"404: Not Found", b"<html>", b"{}"])
-def test_a_404_of_somebody_else_tells_nothing_about_the_task(answer):
-    assert isinstance(read(404, answer), Unanswered)
+def test_a_404_of_somebody_else_tells_nothing_about_the_task(status, answer):
+    unanswered = read(status, answer)
+    assert isinstance(unanswered, Unanswered)
+    assert f"HTTP {status}" in unanswered.cause
+    assert "base URL" in unanswered.cause
 
 
 @pytest.mark.parametrize(
@@ -235,19 +265,42 @@ def test_a_404_of_somebody_else_tells_nothing_about_the_task(answer):
         (408, b""),
         (429, error(429)),
         (500, error(500)),
+        (500, error(401)),
+        (500, error(404)),
+        (100, error(404)),
+        (199, body()),
         (500, body()),
         (502, b"<html>"),
         (503, b""),
     ],
 )
 def test_no_usable_answer(status, answer):
-    assert isinstance(read(status, answer), Unanswered)
+    unanswered = read(status, answer)
+    assert isinstance(unanswered, Unanswered)
+    assert unanswered.cause
+    assert unanswered.retry_after is None
 
 
-def test_the_provider_may_say_when_to_ask_again():
-    answer = read(429, error(429), Retry_After="12")
+def test_no_usable_answer_is_told_with_what_the_provider_said():
+    unanswered = read(500, json.dumps({"code": 507, "msg": "no workers"}).encode())
+    assert isinstance(unanswered, Unanswered)
+    for word in ("HTTP 500", "code 507", '"no workers"'):
+        assert word in unanswered.cause
+
+
+@pytest.mark.parametrize(("status", "time", "wait"), [(429, "12", 12), (503, "Mon, 23 Nov 2026 18:07:30 GMT", 30)])
+def test_the_provider_may_say_when_to_ask_again(status, time, wait):
+    answer = read(status, error(status), Retry_After=time)
     assert isinstance(answer, Unanswered)
-    assert answer.retry_after == 12
+    assert answer.retry_after == wait
+
+
+@pytest.mark.parametrize("name", ["failure_reason", "status"])
+def test_a_key_in_a_report_is_not_kept(name):
+    answer = wire.read_query(200, {}, body(**{name: "by sk-very-secret"}), TASK, NOW, conceal="sk-very-secret")
+    assert isinstance(answer, TaskReport)
+    assert getattr(answer, name) == "by [key]"
+    assert "very" not in repr(answer)
 
 
 JSON_VALUES = st.recursive(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -30,13 +31,12 @@ def read(status: int, body: bytes = b"", **headers: str) -> SubmitAnswer:
 
 
 def test_the_body_holds_model_input_and_reference_and_nothing_else():
-    request = Request("seedance-2.0", {"prompt": "a river, 河", "duration": 5, "fallback": False})
-    body = wire.submit_body(Submission(7, 9, JobName("b", "river"), request, 1, "attempt-9"))
-    assert json.loads(body) == {
-        "model": "seedance-2.0",
-        "input": {"prompt": "a river, 河", "duration": 5, "fallback": False},
-        "user_id": "attempt-9",
-    }
+    params = MappingProxyType({"prompt": "a river, 河", "duration": 5, "fallback": False})
+    body = wire.submit_body(Submission(7, 9, JobName("b", "river"), Request("seedance-2.0", params), 1, "attempt-9"))
+    assert body == (
+        rb'{"model":"seedance-2.0","input":{"prompt":"a river, \u6cb3","duration":5,"fallback":false},'
+        rb'"user_id":"attempt-9"}'
+    )
 
 
 def test_what_json_cannot_carry_is_not_sent():
@@ -44,7 +44,7 @@ def test_what_json_cannot_carry_is_not_sent():
         wire.submit_body(Submission(1, 1, JobName("b", "a"), Request("m", {"x": float("nan")}), 1, ""))
 
 
-@pytest.mark.parametrize("status", [200, 201, 202])
+@pytest.mark.parametrize("status", [200, 201, 202, 299])
 def test_code_0_with_a_task_id_is_accepted(status):
     answer = read(status, envelope(0, {"taskId": TASK}, "ok"))
     assert isinstance(answer, Accepted)
@@ -52,7 +52,7 @@ def test_code_0_with_a_task_id_is_accepted(status):
     assert TASK in answer.evidence.body
 
 
-@pytest.mark.parametrize("task_id", ["t", "42", "task_1:a.b-c", "-x", "A" * 128])
+@pytest.mark.parametrize("task_id", ["t", "42", "task_1:a.b-c", "-x", "_x", "Task-B", "A" * 128])
 def test_ids_are_opaque(task_id):
     assert read(200, envelope(0, {"taskId": task_id})) == Accepted(
         task_id, read(200, envelope(0, {"taskId": task_id})).evidence
@@ -68,6 +68,7 @@ IN_DOUBT_BODIES = {
     "html": b"<html>502</html>",
     "truncated": envelope(0, {"taskId": TASK})[:-3],
     "not utf-8": b'{"code":0,"data":{"taskId":"\xff"}}',
+    "utf-16": envelope(0, {"taskId": TASK}).decode().encode("utf-16"),
     "a list": b"[0]",
     "a number": b"0",
     "null": b"null",
@@ -80,6 +81,7 @@ IN_DOUBT_BODIES = {
     "id null": envelope(0, {"taskId": None}),
     "id a number": envelope(0, {"taskId": 7}),
     "id a list": envelope(0, {"taskId": [TASK]}),
+    "id with a colon first": envelope(0, {"taskId": ":x"}),
     "id with a path": envelope(0, {"taskId": "/../admin"}),
     "id with a space": envelope(0, {"taskId": "a b"}),
     "id with a line break": envelope(0, {"taskId": TASK + "\n"}),
@@ -107,7 +109,10 @@ IN_DOUBT_BODIES = {
     "code 408": envelope(408),
     "flagged and accepted": envelope(0, {"taskId": TASK, "flagged": True}),
     "id under another name": envelope(0, {"task_id": TASK}),
+    "id under another name and no text": envelope(0, {"task_id": [TASK]}),
     "id outside of data": b'{"code":0,"taskId":"x"}',
+    "id outside of data, which is empty": b'{"code":400,"data":{},"taskId":"x"}',
+    "id outside of data, which is missing": b'{"code":400,"taskId":"x"}',
     "code 400 and an id": envelope(400, {"taskId": TASK}),
     "code 429 and an id": envelope(429, {"taskId": TASK}),
 }
@@ -119,6 +124,34 @@ def test_an_unclear_2xx_is_in_doubt(body):
     assert isinstance(answer, InDoubt)
     assert not answer.wrong_address
     assert len(answer.cause) < 400
+    assert "HTTP 200" in answer.cause
+    assert answer.evidence.status == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (200, envelope(507, msg="no workers"), ["code 507", '"no workers"']),
+        (201, envelope(0), ["code 0", "task"]),
+        (201, b"<html>", ["readable"]),
+        (408, envelope(400, msg="no workers"), ["code 400", '"no workers"']),
+        (500, envelope(0, msg="no workers"), ["code 0", '"no workers"']),
+        (500, envelope(507, {"taskId": TASK}, msg="no workers"), ["code 507", '"no workers"']),
+        (302, b"", ["redirect"]),
+    ],
+)
+def test_a_doubt_is_told_with_what_the_provider_said(status, body, words):
+    answer = read(status, body)
+    assert isinstance(answer, InDoubt)
+    assert answer.evidence.status == status
+    for word in (f"HTTP {status}", *words):
+        assert word in answer.cause
+
+
+def test_a_doubt_is_told_without_what_the_provider_did_not_say():
+    answer = read(500, envelope(None, msg=""))
+    assert isinstance(answer, InDoubt)
+    assert answer.cause == "HTTP 500"
 
 
 @pytest.mark.parametrize("status", [400, 402, 404, 429, 500, 503, 302])
@@ -126,6 +159,8 @@ def test_an_answer_that_names_a_task_beside_an_error_is_in_doubt_and_keeps_the_i
     answer = read(status, envelope(0, {"taskId": TASK}), Retry_After="5")
     assert isinstance(answer, InDoubt)
     assert answer.task_id == TASK
+    assert answer.evidence.status == status
+    assert f"HTTP {status}" in answer.cause
 
 
 @pytest.mark.parametrize("status", [400, 404, 429, 200])
@@ -136,10 +171,22 @@ def test_an_answer_that_names_a_task_beside_an_error_is_in_doubt_and_keeps_the_i
         b'{"code":400,"data":{"taskId":"t-1"',
         b'\xff{"task_id" : "t-1"}',
         b'{"code":400,"n":NaN,"taskId":7}',
+        b'{"code":400,"n":NaN,"taskId":["t-1"]}',
+        b'{"code":400,"data":{"taskId":',
     ],
 )
 def test_an_unreadable_answer_that_mentions_a_task_is_no_refusal(status, body):
-    assert isinstance(read(status, body), InDoubt)
+    answer = read(status, body)
+    assert isinstance(answer, InDoubt)
+    assert answer.task_id is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"code":400,"data":{"taskId" : null', b'{"subtask_id":"x"', b'{"parent-taskId":"x"', b"taskId is missing"],
+)
+def test_an_unreadable_answer_that_mentions_no_task_may_refuse(body):
+    assert isinstance(read(400, body), Refused)
 
 
 def test_an_id_that_is_said_twice_alike_is_one():
@@ -153,17 +200,33 @@ def test_two_ids_are_no_id():
     assert answer.task_id is None
 
 
-@pytest.mark.parametrize("status", [408, 499, 500, 501, 502, 503, 504, 507, 520, 524, 527, 530, 599, 100, 103, 600, 0])
+@pytest.mark.parametrize(
+    "status", [408, 499, 500, 501, 502, 504, 505, 507, 520, 524, 527, 530, 599, 100, 103, 199, 600, 0]
+)
 @pytest.mark.parametrize("body", [b"", b"<html>", envelope(400), envelope(0), envelope(500)])
-def test_statuses_that_prove_nothing(status, body):
-    assert isinstance(read(status, body), InDoubt)
+@pytest.mark.parametrize("headers", [{}, {"Retry_After": "7"}], ids=["", "with a time"])
+def test_statuses_that_prove_nothing(status, body, headers):
+    answer = read(status, body, **headers)
+    assert isinstance(answer, InDoubt)
+    assert not answer.wrong_address
+    assert answer.evidence.status == status
+    assert f"HTTP {status}" in answer.cause
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
+@pytest.mark.parametrize("status", [100, 199, 408, 499, 500, 503])
+def test_a_task_id_beside_a_status_that_proves_nothing_is_in_doubt(status):
+    answer = read(status, envelope(0, {"taskId": TASK}))
+    assert isinstance(answer, InDoubt)
+    assert answer.task_id == TASK
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
 def test_a_redirect_is_a_wrong_address_that_may_have_taken_the_request(status):
     answer = read(status, b"", Location="https://elsewhere.example/")
     assert isinstance(answer, InDoubt)
     assert answer.wrong_address
+    assert answer.evidence.status == status
+    assert f"HTTP {status}" in answer.cause
 
 
 REFUSALS = [
@@ -210,6 +273,15 @@ def test_refusals(status, body, refusal):
     assert answer.evidence.status == status
 
 
+MONEY = ("credit", "credits", "point", "points", "balance", "quota", "fund", "funds")
+
+
+def refusal_of(text: str, status: int = 400) -> Refusal:
+    answer = read(status, envelope(400 if status == 200 else status, msg=text))
+    assert isinstance(answer, Refused)
+    return answer.refusal
+
+
 @pytest.mark.parametrize("status", [400, 403, 422, 200])
 @pytest.mark.parametrize(
     "text",
@@ -226,14 +298,52 @@ def test_refusals(status, body, refusal):
         "Payment Required",
         "积分不足",
         "账户余额不足",
-        "账号已欠费 请充值",
+        "账号已欠费",
+        "请充值",
+        "点数不足",
+        "额度不足",
+        "積分",
+        "餘額",
     ],
 )
 def test_credits_are_recognised_by_words(status, text):
-    code = 400 if status == 200 else status
-    answer = read(status, envelope(code, msg=text))
-    assert isinstance(answer, Refused)
-    assert answer.refusal is Refusal.CREDITS
+    assert refusal_of(text, status) is Refusal.CREDITS
+
+
+JOINED = (" ", "_", "-")
+LOOSELY_JOINED = (*JOINED, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"insufficient {money}" for money in MONEY),
+        *(f"no {money}" for money in MONEY if money != "quota"),
+        *(f"your balance is {amount}" for amount in ("low", "zero", "0", "negative")),
+        *(f"quota {gone}" for gone in ("exhausted", "depleted", "exceeded")),
+        "lack of funds",
+        "to use this model, recharge your points",
+    ],
+)
+def test_credits_are_money_and_too_little_of_it(text):
+    assert refusal_of(text) is Refusal.CREDITS
+
+
+@pytest.mark.parametrize(
+    ("phrase", "joints"),
+    [
+        *((phrase, LOOSELY_JOINED) for phrase in ("not enough", "too low", "too few", "used up", "use up", "top up")),
+        *((phrase, JOINED) for phrase in ("out of", "short of", "no more", "no remaining")),
+    ],
+)
+def test_credits_are_recognised_however_the_words_are_joined(phrase, joints):
+    for joint in joints:
+        assert refusal_of(f"{phrase.replace(' ', joint)}: credits") is Refusal.CREDITS, joint
+
+
+@pytest.mark.parametrize("text", [f"payment{joint}required" for joint in LOOSELY_JOINED])
+def test_a_payment_that_is_required_needs_no_other_word(text):
+    assert refusal_of(text) is Refusal.CREDITS
 
 
 def test_credits_are_recognised_without_an_envelope():
@@ -251,12 +361,34 @@ def test_credits_are_recognised_without_an_envelope():
         "end credits roll over a city",
         "duration must be at most 15",
         "checkpoint too low",
+        "pointer too low",
+        "no pointer may balance there",
+        "prompt is too long, give at most 5 points",
+        "the camera points low",
+        "fade into credits",
+        "fly out over a balance beam",
+        "no audio: 'end credits roll'",
+        "分辨率不支持",
+        "积极",
+        "额外参数",
+        "多余参数",
+        "免费模型",
+        "参数值无效",
+        "填充模式无效",
+        "欠曝",
+        "长度不足",
+        "帧数不足",
+        "点数不能为空",
+        "額外",
+        "剩餘",
+        "積極",
+        "關鍵點不足",
+        "关键点不足",
+        "额度不限",
     ],
 )
 def test_other_words_are_no_credits(text):
-    answer = read(400, envelope(400, msg=text))
-    assert isinstance(answer, Refused)
-    assert answer.refusal is Refusal.INVALID
+    assert refusal_of(text) is Refusal.INVALID
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, 400), (200, 400), (403, 403), (422, 400)])
@@ -267,6 +399,12 @@ def test_flagged_is_moderation_with_the_categories_that_are_true(status, code):
     assert answer.refusal is Refusal.MODERATION
     assert answer.categories == ("sexual", "violence/graphic")
     assert answer.evidence.message == "content rejected by moderation"
+
+
+def test_the_name_of_a_category_is_kept_short():
+    answer = read(400, envelope(400, {"flagged": True, "categories": {"x" * 100: True}}))
+    assert isinstance(answer, Refused)
+    assert answer.categories == ("x" * 59 + "…",)
 
 
 @pytest.mark.parametrize("data", [{"flagged": True}, {"flagged": True, "categories": ["sexual"]}])
@@ -291,11 +429,16 @@ def test_429_is_not_accepted_with_and_without_a_time(status, body):
     timed = read(status, body, Retry_After="7")
     assert isinstance(timed, Throttled)
     assert timed.retry_after == 7
+    assert timed.evidence.status == status
+    dated = read(status, body, Retry_After="Mon, 23 Nov 2026 18:07:30 GMT")
+    assert isinstance(dated, Throttled)
+    assert dated.retry_after == 30
 
 
 def test_503_is_not_accepted_only_if_it_says_when_to_come_back():
     assert isinstance(read(503, b"", Retry_After="7"), Throttled)
-    assert isinstance(read(503, b""), InDoubt)
+    for body in (b"", b"<html>", envelope(400), envelope(0), envelope(500)):
+        assert isinstance(read(503, body), InDoubt)
     assert isinstance(read(503, b"", Retry_After="soon"), InDoubt)
     assert isinstance(read(503, envelope(0), Retry_After="7"), InDoubt)
 
@@ -313,6 +456,8 @@ WAITS = {
     "soon": None,
     "٣": None,
     "9" * 5000: None,
+    "23 Nov 2026 18:07:30 GMT": None,
+    "Mon, 23 Nov 2026 18:07:30 +99999999999": None,
     "Mon, 23 Nov 2026 18:07:30 GMT": 30,
     "Mon, 23 Nov 2026 18:07:30 -0000": 30,
     "Mon, 23 Nov 2026 20:07:30 +0200": 30,
@@ -326,7 +471,12 @@ WAITS = {
 
 @pytest.mark.parametrize(("text", "wait"), WAITS.items(), ids=[text[:40] for text in WAITS])
 def test_retry_after(text, wait):
-    assert wire.retry_after({"retry-AFTER": text}, NOW) == wait
+    assert wire.retry_after({"Age": "3", "retry-AFTER": text, "Date": "4"}, NOW) == wait
+
+
+def test_retry_after_is_absent():
+    assert wire.retry_after({}, NOW) is None
+    assert wire.retry_after({"Age": "3"}, NOW) is None
 
 
 @given(st.timedeltas(min_value=timedelta(days=-400), max_value=timedelta(days=400)))
@@ -353,6 +503,14 @@ def test_a_key_in_an_answer_is_not_kept():
     assert "very" not in repr(answer)
     assert isinstance(answer, Refused)
     assert answer.evidence.message == "invalid key [key]"
+
+
+def test_a_key_in_a_category_is_not_kept():
+    body = envelope(400, {"flagged": True, "categories": {"by sk-very-secret": True}})
+    answer = wire.read_submit(400, {}, body, NOW, conceal="sk-very-secret")
+    assert isinstance(answer, Refused)
+    assert answer.categories == ("by [key]",)
+    assert "very" not in repr(answer)
 
 
 # -- whatever comes ---------------------------------------------------------------------------------------------
@@ -394,6 +552,9 @@ def test_no_answer_raises_and_only_a_clean_one_is_accepted(status, headers, body
         assert said["code"] == 0
         assert said["data"]["taskId"] == answer.task_id
         assert wire.TASK_ID.fullmatch(answer.task_id)
+    assert answer.evidence.status == status
+    if isinstance(answer, InDoubt):
+        assert f"HTTP {status}" in answer.cause
     if isinstance(answer, Refused):
         assert 400 <= status < 500 or 200 <= status < 300
     if isinstance(answer, Throttled):
@@ -405,3 +566,12 @@ def test_no_answer_raises_and_only_a_clean_one_is_accepted(status, headers, body
 def test_every_cut_of_a_good_answer_is_in_doubt(kept):
     whole = envelope(0, {"taskId": TASK, "padding": "x" * 400}, "ok")
     assert isinstance(read(200, whole[:kept]), InDoubt)
+
+
+@given(STATUSES, HEADERS, ENVELOPES, st.sampled_from([TASK, 7, [TASK], {"id": TASK}, True]), st.booleans())
+def test_whatever_names_a_task_is_never_sent_again(status, headers, said, task_id, inside):
+    place = said["data"] if inside and isinstance(said.get("data"), dict) else said
+    place["task_id"] = task_id
+    body = json.dumps(said).encode()
+    for end in (len(body), body.rindex(b'"task_id":') + len(b'"task_id":')):
+        assert isinstance(wire.read_submit(status, headers, body[:end], NOW), Accepted | InDoubt)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seedbatch.domain.money import Money
+from seedbatch.domain.prices import PriceRow, PriceTable, Unit, line_to_add
+from seedbatch.models.prices import price_table
+
+FAST = "seedance-2.0-fast"
+
+
+def row(unit: Unit, amount: int = 7, *, model: str = FAST, resolution: str | None = None) -> PriceRow:
+    return PriceRow(model, resolution, unit, Money(amount, "USD"))
+
+
+def table(*rows: PriceRow) -> PriceTable:
+    return PriceTable({(one.model, one.resolution): one for one in rows})
+
+
+def usd(amount: int) -> Money:
+    return Money(amount, "USD")
+
+
+# -- which row ----------------------------------------------------------------------------------------------------
+
+
+def test_a_resolutions_own_row_beats_the_models():
+    sd, general = row(Unit.CLIP, 1, resolution="480p"), row(Unit.CLIP, 2)
+    prices = table(sd, general)
+    assert prices.row(FAST, {"resolution": "480p"}) is sd
+    assert prices.row(FAST, {"resolution": "720p"}) is general
+    assert prices.row(FAST, {}) is general
+    assert prices.row(FAST, {"resolution": 480}) is general
+
+
+def test_a_resolution_that_no_row_names_has_no_price():
+    prices = table(row(Unit.CLIP, resolution="480p"))
+    assert prices.price(FAST, {"resolution": "720p"}) is None
+    assert prices.price(FAST, {}) is None
+    assert prices.price("seedance-2.0", {"resolution": "480p"}) is None
+
+
+def test_an_empty_table_prices_nothing():
+    assert PriceTable().row(FAST, {}) is None
+    assert PriceTable().price(FAST, {"duration": 5}) is None
+
+
+# -- how many units -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("unit", "params", "price"),
+    [
+        (Unit.SECOND, {"duration": 5}, 35),
+        (Unit.SECOND, {"duration": 1}, 7),
+        (Unit.SECOND, {"duration": "10"}, 70),
+        (Unit.SECOND, {"duration": 5.0}, 35),
+        (Unit.SECOND, {"duration": 5, "n": 3}, 35),
+        (Unit.CLIP, {"duration": 5}, 7),
+        (Unit.CLIP, {}, 7),
+        (Unit.CLIP, {"n": 3}, 7),
+        (Unit.IMAGE, {"n": 3}, 21),
+        (Unit.IMAGE, {"n": "4"}, 28),
+        (Unit.IMAGE, {}, 7),
+        (Unit.IMAGE, {"duration": 5}, 7),
+    ],
+)
+def test_a_price_is_the_units_times_the_rows(unit, params, price):
+    assert table(row(unit)).price(FAST, params) == usd(price)
+
+
+@pytest.mark.parametrize("count", [0, -1, -5.0, 4.5, True, False, None, "", "-5", "5.0", "five", "٣", [5], {"s": 5}])
+def test_what_is_no_count_has_no_price(count):
+    assert table(row(Unit.SECOND)).price(FAST, {"duration": count}) is None
+    assert table(row(Unit.IMAGE)).price(FAST, {"n": count}) is None
+
+
+@pytest.mark.parametrize("count", [float("inf"), float("nan")])
+def test_what_is_not_finite_has_no_price(count):
+    assert table(row(Unit.SECOND)).price(FAST, {"duration": count}) is None
+
+
+def test_a_second_has_no_price_where_the_request_does_not_say_how_many():
+    assert table(row(Unit.SECOND)).price(FAST, {}) is None
+
+
+def test_a_price_of_nothing_is_a_price():
+    assert table(row(Unit.CLIP, 0)).price(FAST, {}) == usd(0)
+
+
+@given(st.integers(0, 10**12), st.integers(1, 10**4), st.sampled_from(["USD", "EUR"]))
+def test_no_unit_is_lost_in_a_product(amount, count, currency):
+    prices = table(PriceRow(FAST, None, Unit.SECOND, Money(amount, currency)))
+    found = {prices.price(FAST, {"duration": form}) for form in (count, float(count), str(count))}
+    assert found == {Money(amount * count, currency)}
+
+
+def test_what_a_row_says_of_its_origin_is_for_people():
+    assert (row(Unit.CLIP).date, row(Unit.CLIP).source) == ("", "")
+
+
+# -- what to add --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "line"),
+    [
+        (
+            {"resolution": "480p", "duration": 5},
+            (
+                'prices = [{model = "seedance-2.0-fast", resolution = "480p", unit = "second", price = "…",'
+                ' currency = "USD", date = "…"}]'
+            ),
+        ),
+        ({}, 'prices = [{model = "seedance-2.0-fast", unit = "clip", price = "…", currency = "USD", date = "…"}]'),
+        (
+            {"resolution": 480, "duration": 0},
+            'prices = [{model = "seedance-2.0-fast", unit = "clip", price = "…", currency = "USD", date = "…"}]',
+        ),
+    ],
+)
+def test_the_line_to_add_names_what_the_request_says(params, line):
+    assert line_to_add(FAST, params, "USD") == line
+
+
+@pytest.mark.parametrize("params", [{"resolution": "480p", "duration": 5}, {"duration": "10"}, {}])
+def test_the_line_to_add_prices_the_request_once_it_is_filled_in(params):
+    line = line_to_add(FAST, params, "EUR")
+    filled = line.replace('price = "…"', 'price = "0.05"').replace('date = "…"', 'date = "2026-11-24"')
+    prices = price_table(tomllib.loads(filled)["prices"], "here")
+    assert prices.price(FAST, params) == Money(50_000 * int(params.get("duration", 1)), "EUR")
