@@ -46,7 +46,7 @@ def micros(value: object) -> int:
     if finer and any(digits[-finer:]):
         raise ValueError("has more than six decimal places")
     kept = int("".join(map(str, digits[: len(digits) - finer])) or "0")
-    return kept * 10 ** max(0, exponent + _PLACES)
+    return kept * int(10 ** max(0, exponent + _PLACES))
 
 
 def _decimal(value: object) -> Decimal:

@@ -90,9 +90,12 @@ def test_a_submission_that_died_with_its_process_can_be_settled_at_once(project)
     faults = project.write("faults.yaml", "rules: [{on: submit, do: {delay: 30}, first: 1}]\n")
     manifest = project.manifest("a cat")
     process = project.start("apply", manifest, "--sandbox", "--yes", f"--sandbox-faults={faults}")
-    while project.submitted() == 0:
+    ledger = project.folder / ".seedbatch/sandbox.db"
+    while not ledger.exists() or [job.state for job in project.records().jobs()] != ["submitting"]:
         time.sleep(0.02)
         assert process.poll() is None
+    while project.submitted() == 0:  # the intent is durable before the request is anywhere
+        time.sleep(0.02)
     process.kill()
     process.communicate()
     (task,) = [task for tasks in project.charges().values() for task in tasks]
