@@ -18,6 +18,7 @@ from seedbatch.settings import Settings
 
 if TYPE_CHECKING:
     from seedbatch.ledger.care import Examination
+    from seedbatch.ledger.rebuild import Rebuilt
     from seedbatch.sandbox import FaultPlan
 
 

@@ -130,7 +130,8 @@ def check_gone(ledger: Path, kind: str) -> None:
     Raises:
         LedgerError: a mark says that there was one, or a log that SQLite would take for the new one's.
     """
-    left = [path for path in (mark_path(ledger), ledger.with_name(f"{ledger.name}-wal")) if path.exists()]
+    log = ledger.with_name(f"{ledger.name}-wal")
+    left = [path for path in (mark_path(ledger), log) if path.exists() and path.stat().st_size]
     if left:
         raise LedgerError(
             f"there was a ledger at {ledger}, and it is gone: a new one would pay again for what that one knew",
