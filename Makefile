@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check storm bench clean
+.PHONY: demo test check torture bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/seedbatch apply manifests/quickstart.yaml --sandbox --yes
@@ -22,6 +22,10 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python bench/run.py
+
+# Two thousand kills and every crash point in every way; about half an hour.
+torture: $(VENV)/.test
+	SEEDBATCH_KILLS=334 SEEDBATCH_CRASH=all SEEDBATCH_FUZZ=1000 $(BIN)/python -m pytest -n 2 tests/proof tests/crash tests/engine/test_fuzz.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -62,6 +62,18 @@ def open_records(settings: Settings) -> Records | None:
     return records
 
 
+def refuse_a_lost_ledger(settings: Settings) -> None:
+    """Nothing is planned or submitted where a ledger was lost.
+
+    Raises:
+        LedgerError: its mark lies there, and it does not.
+    """
+    from seedbatch.ledger.mark import check_gone
+
+    if not settings.ledger.exists():
+        check_gone(settings.ledger, _kind(settings))
+
+
 def ceilings(settings: Settings, manifest: Limits) -> Limits:
     """The strictest ceilings that the settings and the manifest name, with the defaults where none is named."""
     defaults = SANDBOX_LIMITS if settings.sandbox else DEFAULT_LIMITS

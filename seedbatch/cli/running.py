@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -41,6 +42,8 @@ async def carry_out(
     Raises:
         LedgerError: the ledger cannot be used.
     """
+    # What a callback of a library meets is told by whoever waited for it; its traceback is for nobody.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     # Before there is a run, an interrupt ends this task; while everything is closed, which takes no time, it is over.
     interrupts: list[Callable[[], object]] = [_current_task().cancel]
     with interrupting(lambda: interrupts[-1]()):  # noqa: PLW0108 - the latest when the signal comes

@@ -11,7 +11,7 @@ MICROS: Final = 1_000_000
 _PLACES: Final = 6
 CURRENCY: Final = re.compile(r"[A-Z]{3}")
 # Far beyond any budget, and far below where a column of 64 bits could overflow when sums are added.
-_MOST: Final = 10**12
+MOST: Final = 10**12 * MICROS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,10 @@ def micros(value: object) -> int:
         raise ValueError("must be an amount such as 12.50") from None
     if not amount.is_finite() or amount < 0:
         raise ValueError("must be a finite amount, and not negative")
-    if amount > _MOST:
+    if amount > MOST // MICROS:
         raise ValueError("is more than anybody spends here")
+    if not amount:
+        return 0  # whatever its exponent
     # By its digits: arithmetic on decimals would round the twenty-ninth away.
     _, digits, exponent = amount.as_tuple()
     assert isinstance(exponent, int)

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 
 from seedbatch.domain.fingerprint import Json
-from seedbatch.domain.money import Money
+from seedbatch.domain.money import MOST, Money
+
+
+_DIGITS: Final = 18  # of a count: more overflow what a ledger can add up
 
 
 class Unit(StrEnum):
@@ -54,7 +57,9 @@ class PriceTable:
         """What one submission of a request costs; None if the table does not tell."""
         row = self.row(model, params)
         count = None if row is None else _count(row.unit, params)
-        return None if row is None or count is None else Money(row.price.micros * count, row.price.currency)
+        if row is None or count is None or row.price.micros * count > MOST:
+            return None
+        return Money(row.price.micros * count, row.price.currency)
 
 
 def line_to_add(model: str, params: Mapping[str, Json], currency: str) -> str:
@@ -82,7 +87,7 @@ def _whole(value: Json) -> int | None:
     """A count from 1; text of digits counts as well, since some models take durations as text."""
     if isinstance(value, bool):
         return None
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and len(value) <= _DIGITS and value.isascii() and value.isdigit():
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)

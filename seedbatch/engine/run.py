@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -216,10 +217,10 @@ class Run:
 
     async def _pause(self, dues: Sequence[datetime], now: datetime) -> None:
         seconds = min([(due - now).total_seconds() for due in dues], default=_LONGEST_PAUSE)
-        try:
-            await asyncio.wait_for(self._crew.wake.wait(), min(max(seconds, 0.0), _LONGEST_PAUSE))
-        except TimeoutError:
-            return
+        # Not wait_for: before Python 3.12 it may swallow the cancellation that a bug in another task brings.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(max(seconds, 0.0), _LONGEST_PAUSE)):
+                await self._crew.wake.wait()
 
     async def _wind_down(self) -> None:
         if self._interrupted:

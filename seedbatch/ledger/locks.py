@@ -9,7 +9,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -52,7 +52,8 @@ class Owner:
 
     def close(self) -> None:
         """Give up all claims."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # whoever finds it unlocked removes it
+            self._path.unlink(missing_ok=True)
         os.close(self._handle)
 
 

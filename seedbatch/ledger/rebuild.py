@@ -163,24 +163,20 @@ def rebuild(path: Path, *, kind: Kind, folder: Path, now: datetime) -> Rebuilt:
         )
     with _translated(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = WriteLock(path.with_name(f"{path.name}.lock"))
-        try:
+        with closing(WriteLock(path.with_name(f"{path.name}.lock"))) as lock:
             with lock.held():
                 _refuse_company(path)
                 if made:
                     _set_aside(path)
                     create(path, kind, secrets.token_hex(6), now)
                 upgrade(path, kind)
-            record = EmergencyRecord(emergency_path(path))
-            before = record.slots()
-            recover(path, lock, record, now)
-            with lock.held():
-                _refuse_company(path)
-                fates, mark, missing = _carry_over(path, found, os.path.relpath(folder, path.parent), now)
-            left = recover(path, lock, record, now)  # what the files told may be what it waited for
-            record.close()
-        finally:
-            lock.close()
+            with closing(EmergencyRecord(emergency_path(path))) as record:
+                before = record.slots()
+                recover(path, lock, record, now)
+                with lock.held():
+                    _refuse_company(path)
+                    fates, mark, missing = _carry_over(path, found, os.path.relpath(folder, path.parent), now)
+                left = recover(path, lock, record, now)  # what the files told may be what it waited for
     return _told(path, folder, found, fates, made=made, slots=(before, left), mark=mark, missing=missing)
 
 

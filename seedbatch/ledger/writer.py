@@ -44,6 +44,7 @@ class Writer:
         self._queue: SimpleQueue[_Order | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._bug: Exception | None = None
 
     async def run(self, verb: Verb[T]) -> T:
         """Carry out `verb` in a transaction; durable when this returns.
@@ -53,6 +54,8 @@ class Writer:
         Raises:
             LedgerError: nothing was written.
         """
+        if self._bug is not None:
+            raise self._bug
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
@@ -67,6 +70,8 @@ class Writer:
             return
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        if self._bug is not None:
+            raise self._bug
 
     def _work(self) -> None:
         connection: SealingConnection | None = None
@@ -79,15 +84,22 @@ class Writer:
                     commits += 1
                     if commits % _COMMITS_PER_CHECKPOINT == 0:
                         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            except (sqlite3.Error, OSError, SeedbatchError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear
                 reason = _translated(error)
                 for order in orders:
                     if not order.committed:
                         order.error = order.error or reason
+                if not isinstance(error, sqlite3.Error | OSError | SeedbatchError):
+                    self._bug = error  # what was committed is so; nothing more is begun
             self._answer(orders)
-        if connection is not None:
-            with self._lock.held():  # closing the last connection is a checkpoint
-                connection.close()
+        try:
+            if connection is not None:
+                with self._lock.held():  # closing the last connection is a checkpoint
+                    connection.close()
+        except (sqlite3.Error, OSError):
+            return  # everything is committed, and the next one to close does it
+        except Exception as error:  # noqa: BLE001 - raised where somebody waits
+            self._bug = error
 
     def _next(self) -> list[_Order] | None:
         first = self._queue.get()

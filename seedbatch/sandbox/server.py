@@ -27,6 +27,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import logging
 import random
 import re
 import socket
@@ -70,6 +71,9 @@ _LARGEST_BODY: Final = 4 * 1024 * 1024
 _TICK: Final = 0.25
 _BACKLOG: Final = 1024
 _GRACE: Final = 1.0  # seconds that requests on the wire get when it stops
+# A client that went away is no news, and its traceback is for nobody's terminal.
+_LOG: Final = logging.getLogger("seedbatch.sandbox")
+_LOG.addHandler(logging.NullHandler())
 
 
 class Sandbox:
@@ -108,7 +112,7 @@ class Sandbox:
         try:
             await self._book.settle(self._now())
             listener = _listen(host, port, self._book.port())
-            self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=_GRACE)
+            self._runner = web.AppRunner(self._app(), access_log=None, logger=_LOG, shutdown_timeout=_GRACE)
             await self._runner.setup()
             await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
             await self._book.remember_port(listener.getsockname()[1])

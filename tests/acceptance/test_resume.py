@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import signal
 import subprocess
 import time
@@ -14,8 +13,6 @@ import pytest
 
 from seedbatch.domain.records import Standing
 from seedbatch.domain.states import JobState
-
-ROUNDS = 50
 
 
 def stop(process: subprocess.Popen, number: int = signal.SIGINT, patience: float = 60) -> tuple[int, str]:
@@ -42,31 +39,6 @@ def assert_nothing_was_lost_or_paid_twice(project):
         for artifact in job.artifacts:
             assert Path(artifact.path).stat().st_size == artifact.bytes
     assert not list(project.folder.joinpath("outputs").rglob("*.part"))
-
-
-@pytest.mark.timeout(600)
-def test_kill_9_at_random_moments(project):
-    """Fifty kills in the middle of `apply`, each of a batch of its own, then `apply` until all is settled."""
-    dice = random.Random(20261123)
-    manifests = []
-    for number in range(ROUNDS):
-        manifests.append(project.manifest(*(f"clip {number} {take}" for take in range(6)), batch=f"b{number}"))
-        process = project.start(
-            "apply", manifests[-1], "--sandbox", "--yes", "--json", "--sandbox-speed=8", "--submitting=3"
-        )
-        time.sleep(0.35 + dice.random() * 1.4)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    project.apply(*manifests, code=None)
-    done = project.apply(*manifests, code=None)
-    assert done.returncode in {0, 7}
-    counts = {}
-    for job in project.records().jobs():
-        counts[job.state] = counts.get(job.state, 0) + 1
-    assert set(counts) <= {JobState.COMPLETED, JobState.IN_DOUBT}
-    assert sum(counts.values()) == ROUNDS * 6
-    assert counts[JobState.COMPLETED] > ROUNDS * 3
-    assert_nothing_was_lost_or_paid_twice(project)
 
 
 def test_an_orphaned_submission_is_in_doubt_and_never_sent_again(project):

@@ -152,8 +152,9 @@ def _planned(settings: Settings, batches: Sequence[BatchSpec], caps: Caps, manne
     """The plan and what it comes to, once everything that can be known beforehand is in order."""
     from seedbatch.engine.forecast import forecast
     from seedbatch.engine.plan import foreign_files, make_plan
-    from seedbatch.wiring import check_output, open_records, taken_names
+    from seedbatch.wiring import check_output, open_records, refuse_a_lost_ledger, taken_names
 
+    refuse_a_lost_ledger(settings)
     check_output(settings)
     records = open_records(settings)
     try:

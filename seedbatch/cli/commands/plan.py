@@ -44,12 +44,13 @@ def command(
     """
     from seedbatch.engine.forecast import forecast
     from seedbatch.engine.plan import make_plan
-    from seedbatch.wiring import open_records
+    from seedbatch.wiring import open_records, refuse_a_lost_ledger
 
     settings = options.settings_of(ledger=ledger, sandbox=sandbox, prices=prices)
     batches = load_manifests(
         paths, settings, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix
     )
+    refuse_a_lost_ledger(settings)
     records = open_records(settings)
     try:
         plan = make_plan(batches, records)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tracemalloc
 from decimal import Decimal
 from fractions import Fraction
 
@@ -72,6 +73,16 @@ def test_what_is_finer_than_a_micro_unit_is_refused_and_not_rounded(value):
 def test_no_digit_is_dropped_however_long_the_text(value):
     with pytest.raises(ValueError, match=r"^has more than six decimal places$"):
         micros(value)
+
+
+def test_nothing_with_many_noughts_is_not_written_out_to_be_read():
+    tracemalloc.start()
+    try:
+        assert micros("0e1000000") == 0
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000  # a million digits take four times as much, and a thousand million take for ever
 
 
 @given(AMOUNTS)

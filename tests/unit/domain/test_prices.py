@@ -84,6 +84,12 @@ def test_what_is_not_finite_has_no_price(count):
     assert table(row(Unit.SECOND)).price(FAST, {"duration": count}) is None
 
 
+@pytest.mark.parametrize("count", [10**15, 1e300, "9" * 30, "9" * 5_000])
+def test_a_price_beyond_what_anybody_spends_is_none(count):
+    # An unknown model's schema bounds nothing, and a ledger's column holds 64 bits.
+    assert table(row(Unit.SECOND, 50_000)).price(FAST, {"duration": count}) is None
+
+
 def test_a_second_has_no_price_where_the_request_does_not_say_how_many():
     assert table(row(Unit.SECOND)).price(FAST, {}) is None
 

@@ -1,0 +1,147 @@
+"""A folder with manifests, and the processes that apply them, one after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from crash.points import Case, Scene
+
+_HOUR: Final = 3600.0
+_VICTIM: Final = Path(__file__).with_name("victim.py")
+_HEADER: Final = """\
+version: 1
+batch: {batch}
+defaults:
+  model: seedance-2.0-fast
+  input: {{resolution: 480p, ratio: 16:9, duration: 5}}
+"""
+
+
+class Forge:
+    """The process that forks a process for each run."""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, _VICTIM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def run(self, order: dict[str, Any]) -> int:
+        """The exit code, negative if a signal ended it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended: its exit code and all it said."""
+
+    code: int
+    words: str
+
+
+@dataclass
+class Project:
+    """Where it all happens. Each run comes an hour after the one before: no back-off reaches that far."""
+
+    folder: Path
+    forge: Forge
+    runs: int = 0
+    manifests: list[str] = field(default_factory=list)
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / ".seedbatch/sandbox.db"
+
+    @property
+    def provider(self) -> Path:
+        return self.folder / ".seedbatch/sandbox-provider.db"
+
+    @property
+    def clips(self) -> Path:
+        return self.folder / ".seedbatch/sandbox-provider.db-clips"
+
+    @property
+    def outputs(self) -> Path:
+        return self.folder / "outputs/sandbox"
+
+    @property
+    def logs(self) -> list[str]:
+        """What was kept of bugs."""
+        return [path.read_text() for path in (self.folder / "tmp").glob("seedbatch-*.log")]
+
+    @property
+    def marker(self) -> Path:
+        return self.folder / "reached"
+
+    def write(self, scene: Scene, prompts: tuple[str, ...]) -> None:
+        self.manifests = []
+        for number in range(scene.batches):
+            name = "test" if scene.batches == 1 else f"test{number}"
+            jobs = "".join(f'  - {{key: j{place}, prompt: "{text}"}}\n' for place, text in enumerate(prompts))
+            path = self.folder / f"{name}.yaml"
+            path.write_text(f"{_HEADER.format(batch=name)}{scene.extra}jobs:\n{jobs}")
+            self.manifests.append(path.name)
+        (self.folder / "faults.yaml").write_text(json.dumps({"rules": scene.rules}))
+        (self.folder / "tmp").mkdir(exist_ok=True)
+
+    def apply(
+        self,
+        *options: str,
+        faults: bool = False,
+        world: dict[str, Any] | None = None,
+        blow: Case | None = None,
+        turn: int = 1,
+        days_later: float = 0,
+    ) -> Ended:
+        """One run of `apply`; with a `blow` it is broken when it passes that point for the `turn`th time."""
+        words = self.folder / f"words-{self.runs}"
+        order = {
+            "folder": str(self.folder),
+            "words": str(words),
+            "arguments": ["apply", *self.manifests, "--sandbox", "--yes", "--sandbox-speed=200", *options],
+            "environment": self._environment(faults=faults),
+            "ahead": self.runs * _HOUR + days_later * 24 * _HOUR,
+            "world": world or {},
+            "blow": blow and {"point": blow.point.name, "way": blow.way, "turn": turn, "marker": str(self.marker)},
+        }
+        self.runs += 1
+        return Ended(self.forge.run(order), words.read_text())
+
+    def _environment(self, *, faults: bool) -> dict[str, str]:
+        plan = {"SEEDBATCH_SANDBOX_FAULTS": str(self.folder / "faults.yaml")} if faults else {}
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "TMPDIR": str(self.folder / "tmp"),
+            "TERM": "dumb",
+            "SEEDBATCH_RECONCILE_FIRST": "0.02",
+            "SEEDBATCH_RECONCILE_EVERY": "0.02",
+            **plan,
+        }
+
+    def move_the_sandbox(self) -> None:
+        """Let it forget its port: at the next start its links are others."""
+        with closing(sqlite3.connect(self.provider)) as connection, connection:
+            connection.execute("DELETE FROM facts WHERE name = 'port'")
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.ledger)) as connection:
+            return connection.execute(sql).fetchall()
+
+    def states(self) -> list[str]:
+        return sorted(state for (state,) in self.ask("SELECT state FROM jobs"))
