@@ -13,7 +13,6 @@ from typing import Final, assert_never
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.money import MOST, Money
 
-
 _DIGITS: Final = 18  # of a count: more overflow what a ledger can add up
 
 
