@@ -45,14 +45,17 @@ def examine(path: Path, *, files: bool, accept_as: str | None, now: datetime) ->
     """
     try:
         if accept_as is not None:
-            with WriteLock(path.with_name(f"{path.name}.lock")).held(), closing(connect_sealing(path)) as connection:
+            lock = WriteLock(path.with_name(f"{path.name}.lock"))
+            with lock.held(), closing(connect_sealing(path, trusting=True)) as connection:
                 _accept(connection, accept_as, now)
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as reading:
+            reading.execute("BEGIN")  # one moment of the ledger, whoever writes meanwhile
             check_schema(reading, path)
             found = tuple(findings(reading))
+            counts = {table: _count(reading, table) for table in SEALED}
+            reading.execute("ROLLBACK")  # hashing takes long, and a snapshot keeps the log from being emptied
             gone = tuple(damaged_files(reading, path.parent)) if files and not found else ()
-            counts = [_count(reading, table) for table in SEALED]
-            return Examination(found, gone, sum(counts), _count(reading, "artifacts"))
+            return Examination(found, gone, sum(counts.values()), counts["artifacts"])
     except (sqlite3.Error, OSError, ValueError, KeyError) as error:
         raise LedgerDamaged(f"{path} is not a ledger, or it cannot be read: {error}") from error
 
@@ -71,9 +74,7 @@ def _accept(connection: SealingConnection, by: str, now: datetime) -> None:
     Raises:
         LedgerDamaged: what is wrong is no question of anybody's word.
     """
-    broken = next(guarded(connection, structure), None)
-    if broken is not None:
-        raise LedgerDamaged(f"this cannot be accepted: {broken}", hint="restore a backup, or seedbatch ledger rebuild")
+    _refuse(next(guarded(connection, structure), None))
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("DELETE FROM totals")
     connection.execute(f"INSERT INTO totals (scope, currency, count, exposure) {COUNTED_ANEW}")
@@ -84,7 +85,13 @@ def _accept(connection: SealingConnection, by: str, now: datetime) -> None:
         list(facts.items()),
     )
     connection.seal_all()
+    _refuse(next(findings(connection), None))  # rows that are gone, or that contradict one another
     connection.execute("COMMIT")
+
+
+def _refuse(finding: Finding | None) -> None:
+    if finding is not None:
+        raise LedgerDamaged(f"this cannot be accepted: {finding}", hint="restore a backup, or seedbatch ledger rebuild")
 
 
 def _tell_stories_to_the_end(connection: SealingConnection, by: str, now: datetime) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 from sqlite_utils import Database
@@ -19,12 +19,14 @@ from seedbatch.ledger.checksums import SEALED, checksum, register, unsealed
 from seedbatch.ledger.migrations import migrations
 
 # The rows on which a submission or a bill may depend: what every opening looks at, however large the ledger.
+_LIVE_JOBS: Final = "SELECT id FROM jobs WHERE state IN ('pending', 'submitting', 'in_doubt', 'running')"
 _LIVE_ROWS: Final = {
     "meta": "true",
     "batches": "true",
-    "jobs": "state IN ('pending', 'submitting', 'in_doubt', 'running')",
-    "attempts": "outcome IS NULL OR job_id IN (SELECT id FROM jobs WHERE state = 'pending')",
+    "jobs": f"id IN ({_LIVE_JOBS})",
+    "attempts": f"job_id IN ({_LIVE_JOBS})",
 }
+_NEEDED_FACTS: Final = {"ledger_id", "kind", "created_at", "created_by", "generation"}
 # The event by which a person answers for a state that no verb led to.
 EDITED: Final = "edited"
 _CHUNK: Final = 1 << 20
@@ -43,9 +45,12 @@ class Finding:
 
 
 def findings(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Everything that is wrong with a ledger. What cannot be read is a finding, never an exception."""
+    """Everything that is wrong with a ledger. What cannot be read is a finding, never an exception.
+
+    While others write, the connection must hold a snapshot: what it reads must belong together.
+    """
     register(connection)
-    for examine in (structure, _rows, _totals, _gaps, _stories):
+    for examine in (structure, _rows, _facts, _totals, _gaps, _stories, _open_attempts):
         yield from guarded(connection, examine)
 
 
@@ -56,17 +61,14 @@ def structure(connection: sqlite3.Connection) -> Iterator[Finding]:
             yield Finding("file", text)
     for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         yield Finding(f"{table} {rowid}", f"refers to a row of {parent} that is not there")
-    # What people add beside it (a view, an index) is theirs.
-    found = _schema_of(connection)
-    for name, expected in _expected_schema().items():
-        if found.get(name) != expected:
-            yield Finding(name, "is not as this version of seedbatch makes it")
+    yield from _schema(connection)
 
 
 def live_rows(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """The rows on which a submission or a bill may depend, and nothing else."""
+    """What a submission or a bill may depend on, and nothing else: guards, live rows, totals."""
     register(connection)
-    yield from guarded(connection, _live_rows)
+    for examine in (_schema, _live_rows, _facts, _totals, _open_attempts):
+        yield from guarded(connection, examine)
 
 
 def damaged_files(connection: sqlite3.Connection, folder: Path) -> Iterator[Finding]:
@@ -74,7 +76,7 @@ def damaged_files(connection: sqlite3.Connection, folder: Path) -> Iterator[Find
     rows = connection.execute(
         "SELECT b.name, j.address, f.folder, f.path, f.bytes, f.sha256 FROM artifacts f"
         " JOIN jobs j ON j.id = f.job_id JOIN batches b ON b.id = j.batch_id ORDER BY f.id"
-    )
+    ).fetchall()
     for batch, address, place, path, size, digest in rows:
         what = _file(folder / place / path, size, digest)
         if what:
@@ -82,9 +84,15 @@ def damaged_files(connection: sqlite3.Connection, folder: Path) -> Iterator[Find
 
 
 def migrations_checksum(connection: sqlite3.Connection) -> str:
-    """Of the rows that say which migrations were applied: they are the library's, and have no column for one."""
+    """Of the table that says which migrations were applied, and of its rows.
+
+    It is the library's: it has no column for checksums, and another version of it may make it in other words.
+    """
+    words = connection.execute(
+        "SELECT type, name, sql FROM sqlite_master WHERE tbl_name = '_sqlite_migrations' ORDER BY type, name"
+    ).fetchall()
     rows = connection.execute("SELECT * FROM _sqlite_migrations ORDER BY 1, 2").fetchall()
-    return checksum(*(value for row in rows for value in row)).hex()
+    return checksum(*(value for row in (*words, *rows) for value in row)).hex()
 
 
 def guarded(
@@ -97,6 +105,20 @@ def guarded(
         yield Finding("file", f"cannot be read: {error}")
 
 
+def _schema(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Tables, indexes and triggers. What people add beside them is theirs, unless it writes when seedbatch does."""
+    found = _schema_of(connection)
+    pending = migrations.pending(Database(connection))
+    expected = _expected_schema(pending[0].name if pending else None)
+    for name, made in expected.items():
+        if found.get(name) != made:
+            yield Finding(name, "is not as this version of seedbatch makes it")
+    tables = {table for table, _ in expected.values()}
+    for name, (table, _) in found.items():
+        if name.startswith("trigger ") and name not in expected and table in tables:
+            yield Finding(name, f"is none of seedbatch's, and acts when {table} are written")
+
+
 def _live_rows(connection: sqlite3.Connection) -> Iterator[Finding]:
     for table, condition in _LIVE_ROWS.items():
         yield from _unsealed(connection, table, condition)
@@ -105,17 +127,39 @@ def _live_rows(connection: sqlite3.Connection) -> Iterator[Finding]:
 def _rows(connection: sqlite3.Connection) -> Iterator[Finding]:
     for table in SEALED:
         yield from guarded(connection, partial(_unsealed, table=table, condition="true"))
-    kept = connection.execute("SELECT value FROM meta WHERE key = 'migrations'").fetchone()
-    if kept is None or kept[0] != migrations_checksum(connection):
+
+
+def _facts(connection: sqlite3.Connection) -> Iterator[Finding]:
+    facts = dict(connection.execute("SELECT key, value FROM meta"))
+    for missing in sorted(_NEEDED_FACTS - facts.keys()):
+        yield Finding("meta", f"does not tell {missing}")
+    if facts.get("migrations") != migrations_checksum(connection):
         yield Finding("_sqlite_migrations", "was changed by other means than seedbatch")
 
 
 def _unsealed(connection: sqlite3.Connection, table: str, condition: str) -> Iterator[Finding]:
-    for number, rowid in enumerate(unsealed(connection, table, condition)):
+    for number, (rowid, what) in enumerate(_wrong_rows(connection, table, condition)):
         if number == _MOST_OF_A_KIND:
             yield Finding(table, "and more rows")
             return
-        yield Finding(f"{table} {rowid}{_named(connection, table, rowid)}", "was changed by other means than seedbatch")
+        yield Finding(f"{table} {rowid}{_named(connection, table, rowid)}", what)
+
+
+def _wrong_rows(connection: sqlite3.Connection, table: str, condition: str) -> Iterator[tuple[int, str]]:
+    """Ids of rows whose checksum does not fit, and why."""
+    told = set()
+    try:
+        for rowid in unsealed(connection, table, condition):
+            told.add(rowid)
+            yield rowid, "was changed by other means than seedbatch"
+    except sqlite3.OperationalError:  # some text is no UTF-8, and nothing says where: one by one
+        rows = connection.execute(f"SELECT rowid FROM {table} WHERE {condition}").fetchall()  # noqa: S608 - our words
+        for (rowid,) in rows:
+            try:
+                if rowid not in told and list(unsealed(connection, table, f"rowid = {rowid:d}")):
+                    yield rowid, "was changed by other means than seedbatch"
+            except sqlite3.OperationalError:
+                yield rowid, "cannot be read, or holds text that is no UTF-8"
 
 
 def _named(connection: sqlite3.Connection, table: str, rowid: int) -> str:
@@ -161,18 +205,18 @@ def _totals(connection: sqlite3.Connection) -> Iterator[Finding]:
             "SELECT scope, currency, count, exposure FROM totals"
         )
     }
+    scopes = {scope for scope, _ in expected}
     for key in sorted({*expected, *found}):
-        # A total that fell back to nothing keeps its row.
-        if expected.get(key, (0, 0)) != found.get(key, (0, 0)):
+        # Attempts that got their price later leave an empty total without a currency behind.
+        left = key not in expected and key[0] in scopes and not key[1] and found[key] == (0, 0)
+        if expected.get(key) != found.get(key) and not left:
             yield Finding(f"totals {key[0]}", f"says {found.get(key)}, and the attempts come to {expected.get(key)}")
 
 
 def _gaps(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Rows that are gone: none is ever deleted."""
-    for table, key in (("jobs", "id"), ("attempts", "id"), ("artifacts", "id"), ("batches", "id"), ("events", "seq")):
+    for table, key in (("jobs", "id"), ("attempts", "id"), ("artifacts", "id"), ("events", "seq")):
         ((count, least, most),) = connection.execute(f"SELECT count(*), min({key}), max({key}) FROM {table}")  # noqa: S608
-        if table == "batches":
-            continue  # an upsert may pass a number over
         if count and (least != 1 or most != count):
             yield Finding(table, f"has {count:,} rows, numbered from {least} to {most}")
     ((last,),) = connection.execute("SELECT coalesce(max(seq), 0) FROM events")
@@ -182,7 +226,7 @@ def _gaps(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _stories(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """Replaying a job's events gives its state, and exactly the live states have an open attempt."""
+    """Replaying a job's events gives its state."""
     reached: dict[int, str | None] = {}
     rows = connection.execute(
         "SELECT job_id, type, from_state, to_state FROM events WHERE to_state IS NOT NULL ORDER BY seq"
@@ -194,39 +238,52 @@ def _stories(connection: sqlite3.Connection) -> Iterator[Finding]:
                 f"job {job_id}", f"an event takes it from {before} to {after}, and it was {reached.get(job_id)}"
             )
         reached[job_id] = after
-    still_open = Counter(
-        job_id for (job_id,) in connection.execute("SELECT job_id FROM attempts WHERE outcome IS NULL")
-    )
     for job_id, state in connection.execute("SELECT id, state FROM jobs"):
         if reached.get(job_id) != state:
             yield Finding(f"job {job_id}", f"is {state}, and its events lead to {reached.get(job_id)}")
-        if still_open[job_id] != (JobState(state) in LIVE):
-            yield Finding(f"job {job_id}", f"is {state}, and has {still_open[job_id]} open attempts")
+
+
+def _open_attempts(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Exactly the live states have an open attempt."""
+    live = ", ".join(f"'{state}'" for state in LIVE)
+    rows = connection.execute(
+        f"SELECT id, state, 'no' FROM jobs j WHERE state IN ({live})"  # noqa: S608 - our words
+        " AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_id = j.id AND outcome IS NULL)"
+        " UNION ALL SELECT j.id, j.state, 'an' FROM attempts a JOIN jobs j ON j.id = a.job_id"
+        f" WHERE a.outcome IS NULL AND j.state NOT IN ({live})"
+    )
+    for job_id, state, how_many in rows:
+        yield Finding(f"job {job_id}", f"is {state}, and has {how_many} open attempt")
 
 
 def _schema_of(connection: sqlite3.Connection) -> dict[str, tuple[str, str | None]]:
-    rows = connection.execute("SELECT type || ' ' || name, tbl_name, sql FROM sqlite_master")
+    rows = connection.execute(
+        "SELECT type || ' ' || name, tbl_name, sql FROM sqlite_master WHERE tbl_name <> '_sqlite_migrations'"
+    )
     return {name: (table, sql) for name, table, sql in rows}
 
 
 @cache
-def _expected_schema() -> dict[str, tuple[str, str | None]]:
+def _expected_schema(before: str | None) -> dict[str, tuple[str, str | None]]:
+    """What the migrations make, up to one that was not applied yet."""
     database = Database(memory=True)
-    migrations.apply(database)
+    migrations.apply(database, stop_before=before)
     return _schema_of(database.conn)
 
 
 def _file(path: Path, size: int, digest: str) -> str:
-    found, length = hashlib.sha256(), 0
+    found = hashlib.sha256()
     try:
+        facts = path.stat()
+        if not S_ISREG(facts.st_mode):
+            return "is no file any more"
+        if facts.st_size != size:
+            return f"has {facts.st_size:,} bytes, and was stored with {size:,}"
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 found.update(chunk)
-                length += len(chunk)
     except FileNotFoundError:
         return "is gone"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    if length != size:
-        return f"has {length:,} bytes, and was stored with {size:,}"
     return "" if found.hexdigest() == digest else "has other content than was stored"

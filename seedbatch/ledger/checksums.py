@@ -1,7 +1,8 @@
 """A checksum in each row, because SQLite notices only a fifth of the damage to what it stores.
 
 A connection that writes notes the rows that it touches, and seals them before each commit: sixteen bytes of SHA-256
-over the row as it is stored. Whoever edits the file by other means leaves a seal that does not fit.
+over the row as it is stored. Whoever edits the file by other means leaves a seal that does not fit. A row is looked at
+before it is changed: a new seal over a damaged row would hide the damage, and a claim would submit it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any, Final
 
 # Every table whose rows are facts; `totals` is derived, and recounted instead.
 SEALED: Final = ("meta", "batches", "jobs", "attempts", "outputs", "artifacts", "events")
+# What a connection is told that is about to change a row which does not fit its seal.
+ALTERED: Final = "a row was changed by other means than seedbatch"
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -25,10 +28,12 @@ class SealingConnection(sqlite3.Connection):
         super().__init__(*args, **options)
         self.seals: dict[str, str] = {}
 
-    def watch(self) -> None:
-        """Note from now on which rows are touched, in a table that only this connection sees."""
+    def watch(self, *, trusting: bool = False) -> None:
+        """Note from now on which rows are touched, in a table that only this connection sees.
+
+        Unless `trusting`, changing a row that does not fit its seal is an IntegrityError that says `ALTERED`.
+        """
         register(self)
-        self.execute("PRAGMA temp_store=MEMORY")
         self.execute("CREATE TEMP TABLE touched (tbl TEXT, id INTEGER, PRIMARY KEY (tbl, id)) WITHOUT ROWID")
         for table in SEALED:
             columns = ", ".join(_columns(self, table))
@@ -36,6 +41,14 @@ class SealingConnection(sqlite3.Connection):
                 self.execute(
                     f"CREATE TEMP TRIGGER {table}_{name} AFTER {when} ON main.{table}"  # noqa: S608 - our words
                     f" BEGIN INSERT OR IGNORE INTO touched VALUES ('{table}', NEW.rowid); END"
+                )
+            if not trusting:
+                # What this transaction changed already has its seal when it is committed.
+                self.execute(
+                    f"CREATE TEMP TRIGGER {table}_examined BEFORE UPDATE OF {columns} ON main.{table}"  # noqa: S608
+                    f" WHEN OLD.checksum IS NOT {_call(self, table, 'OLD.')} AND NOT EXISTS"
+                    f" (SELECT 1 FROM touched WHERE tbl = '{table}' AND id = OLD.rowid)"
+                    f" BEGIN SELECT RAISE(ABORT, '{ALTERED}'); END"
                 )
             self.seals[table] = (
                 f"UPDATE {table} SET checksum = {_call(self, table)}"  # noqa: S608 - our words
@@ -82,8 +95,9 @@ def checksum(*values: str | float | bytes | None) -> bytes:
     return hashlib.sha256(_encode(plain).encode("ascii")).digest()[:16]
 
 
-def _call(connection: sqlite3.Connection, table: str) -> str:
-    return f"row_checksum('{table}', rowid, {', '.join(_columns(connection, table))})"
+def _call(connection: sqlite3.Connection, table: str, row: str = "") -> str:
+    values = ("rowid", *_columns(connection, table))
+    return f"row_checksum('{table}', {', '.join(f'{row}{name}' for name in values)})"
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:

@@ -37,15 +37,16 @@ def connect(path: Path) -> SealingConnection:
         "foreign_keys=ON",
         "trusted_schema=OFF",
         "wal_autocheckpoint=0",
+        "temp_store=MEMORY",  # the notes of `checksums`; not to be changed within a transaction
     ):
         connection.execute(f"PRAGMA {pragma}")
     return connection
 
 
-def connect_sealing(path: Path) -> SealingConnection:
+def connect_sealing(path: Path, *, trusting: bool = False) -> SealingConnection:
     """A connection to a finished ledger, that notes what it touches: see `checksums`."""
     connection = connect(path)
-    connection.watch()
+    connection.watch(trusting=trusting)
     return connection
 
 
@@ -122,11 +123,9 @@ def upgrade(path: Path, kind: Kind) -> Mark:
     try:
         database = Database(connection)
         check_schema(connection, path)
+        _check_rows(connection, path)
         if migrations.pending(database):
-            _check_pages(connection, path)
             _migrate(connection, database)
-        else:
-            _check_rows(connection, path)
         meta = dict(connection.execute("SELECT key, value FROM meta"))
     finally:
         connection.close()
@@ -159,18 +158,13 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _migrate(connection: SealingConnection, database: Database) -> None:
-    migrations.apply(database)
-    connection.watch()
+    # One transaction: a ledger with new columns and old checksums would be refused.
     connection.execute("BEGIN IMMEDIATE")
+    migrations.apply(database)
+    connection.watch(trusting=True)
     connection.execute("UPDATE meta SET value = ? WHERE key = 'migrations'", (migrations_checksum(connection),))
     connection.seal_all()
     connection.execute("COMMIT")
-
-
-def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
-    found = [text for (text,) in connection.execute("PRAGMA quick_check(3)")]
-    if found != ["ok"]:
-        raise _damaged(path, found)
 
 
 def _check_rows(connection: sqlite3.Connection, path: Path) -> None:
@@ -178,14 +172,10 @@ def _check_rows(connection: sqlite3.Connection, path: Path) -> None:
     small = path.stat().st_size <= _CHECKED_BYTES
     found = [str(one) for one in islice(findings(connection) if small else live_rows(connection), 3)]
     if found:
-        raise _damaged(path, found)
-
-
-def _damaged(path: Path, found: list[str]) -> LedgerDamaged:
-    return LedgerDamaged(
-        f"{path} is damaged, or was edited by other means: {'; '.join(found)[:300]}",
-        hint="nothing was submitted; seedbatch ledger check tells everything that is wrong with it",
-    )
+        raise LedgerDamaged(
+            f"{path} is damaged, or was edited by other means: {'; '.join(found)[:300]}",
+            hint="nothing was submitted; seedbatch ledger check tells everything that is wrong with it",
+        )
 
 
 def _wrong_kind(path: Path, kind: str) -> tuple[str]:

@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from seedbatch.domain.errors import LedgerDamaged, LedgerError, SeedbatchError
-from seedbatch.ledger.checksums import SealingConnection
+from seedbatch.ledger.checksums import ALTERED, SealingConnection
 from seedbatch.ledger.locks import WriteLock
 
 T = TypeVar("T")
@@ -164,6 +164,11 @@ def _translated(error: BaseException) -> BaseException:
             return LedgerError(f"the ledger cannot be written: {error}", hint="free some space, then run it again")
         case sqlite3.OperationalError() | OSError():
             return LedgerError(f"the ledger cannot be written: {error}")
+        case sqlite3.IntegrityError() if str(error) == ALTERED:
+            return LedgerDamaged(
+                f"the ledger is damaged, or was edited meanwhile: {error}",
+                hint="seedbatch ledger check tells everything that is wrong with it",
+            )
         case sqlite3.IntegrityError():
             return error
         case sqlite3.DatabaseError():

@@ -237,10 +237,9 @@ def _commit(connection: sqlite3.Connection, when: str, blow: Blow, carry_out: Ca
 
 def _on_a_full_disk(connection: sqlite3.Connection, blow: Blow) -> NoReturn:
     """SQLite's own error: the file may not grow, and a statement of this transaction needs a page."""
-    blow.note()
     sqlite3.Connection.execute(connection, "PRAGMA max_page_count = 1")  # that is: as many as there are
-    sqlite3.Connection.execute(connection, "CREATE TABLE too_much AS SELECT zeroblob(1000000) AS bytes")
-    blow.note("spared")
+    too_much = "CREATE TABLE too_much AS SELECT zeroblob(1000000) AS bytes"
+    _must_fail(blow, lambda: sqlite3.Connection.execute(connection, too_much))
     raise AssertionError
 
 
@@ -248,9 +247,14 @@ def _on_a_broken_disk(connection: sqlite3.Connection, blow: Blow, carry_out: Cal
     """SQLite's own error: the system breaks its write off in the middle of a page of the log."""
     ((_, _, path),) = sqlite3.Connection.execute(connection, "PRAGMA database_list").fetchall()[:1]
     log = Path(f"{path}-wal")
-    blow.note()
     with _files_not_larger_than((log.stat().st_size if log.exists() else 0) + 1000):
-        result = carry_out()
+        return _must_fail(blow, carry_out)
+
+
+def _must_fail(blow: Blow, carry_out: Callable[[], Any]) -> Any:
+    """It raises; if it does not, the marker says so."""
+    blow.note()
+    result = carry_out()
     blow.note("spared")
     return result
 
@@ -274,13 +278,11 @@ def break_statement(pattern: str, when: str, blow: Blow) -> None:
             blow.strike()
             return result
         if blow.way == FULL:
-            blow.note()
             sqlite3.Connection.execute(connection, "PRAGMA max_page_count = 1")
-            return carry_out()
+            return _must_fail(blow, carry_out)
         if blow.way == EIO:
-            blow.note()
             with _files_not_larger_than(0):
-                return carry_out()
+                return _must_fail(blow, carry_out)
         blow.strike()
         return carry_out()
 

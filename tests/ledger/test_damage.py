@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,8 +18,11 @@ from samples import NOON, batch, claim, spec
 from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
 from seedbatch.domain.errors import LedgerDamaged, LedgerError
 from seedbatch.domain.jobs import Limits
+from seedbatch.domain.money import Money
+from seedbatch.domain.prices import PriceRow, PriceTable, Unit
 from seedbatch.domain.states import FailureClass
 from seedbatch.domain.work import Failure
+from seedbatch.ledger import opening
 from seedbatch.ledger.care import examine
 from seedbatch.ledger.sqlite import SqliteLedger
 
@@ -59,7 +65,7 @@ def everything(path: Path) -> object:
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
             tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            schema = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2").fetchall()
+            schema = connection.execute("SELECT * FROM sqlite_master ORDER BY 1, 2").fetchall()
             rows = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables}  # noqa: S608
             return schema, {name: sorted(map(repr, found)) for name, found in rows.items()}
     except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -157,6 +163,98 @@ async def test_an_edit_by_hand_is_refused_until_somebody_answers_for_it(tmp_path
     await open_at(path).aclose()
 
 
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("DELETE FROM artifacts WHERE id = 1", "artifacts: has 1 rows"),
+        ("DELETE FROM meta WHERE key = 'kind'", "does not tell kind"),
+        ("UPDATE jobs SET reason = CAST(x'ff41' AS TEXT) WHERE id = 3", r"jobs 3 \(b/j2\): .*no UTF-8"),
+        (
+            "CREATE TRIGGER theirs AFTER UPDATE ON jobs BEGIN UPDATE batches SET tries = 9; END",
+            "none of seedbatch's",
+        ),
+        (
+            "UPDATE attempts SET outcome = 'abandoned', ended_at = 'x', query_at = NULL, asker = NULL WHERE id = 6",
+            "is running, and has no open attempt",
+        ),
+    ],
+)
+async def test_what_nobody_can_answer_for_is_not_accepted_and_stays_as_it_is(tmp_path, statement, words):
+    path = await lived(tmp_path / "ledger.db")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+    edited = everything(path)
+    told = examine(path, files=False, accept_as=None, now=NOON).ledger
+    assert any(re.search(words, str(one)) for one in told), told
+    with pytest.raises(LedgerDamaged):
+        examine(path, files=False, accept_as="me", now=NOON)
+    assert everything(path) == edited
+    with pytest.raises(LedgerError):
+        open_at(path)
+
+
+async def test_an_empty_total_is_examined_as_well(tmp_path):
+    path = tmp_path / "ledger.db"
+    ledger = open_at(path)
+    await ledger.declare(batch(spec("a")), NOON)
+    (submission,), _ = await claim(ledger, None, Limits(), NOON, 1)
+    await ledger.throttled(submission.attempt_id, "later", NOON, NOON)
+    await ledger.aclose()
+    assert not reported(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE totals SET scope = 'batch 7' WHERE scope = 'batch 1'")
+    assert reported(path)
+
+
+async def test_attempts_that_were_priced_later_leave_nothing_to_report(tmp_path):
+    path = await lived(tmp_path / "ledger.db")
+    ledger = open_at(path)
+    row = PriceRow("seedance-2.0", None, Unit.CLIP, Money(100_000, "USD"))
+    await ledger.declare(replace(batch(spec("j0"), spec("j1")), prices=PriceTable({(row.model, None): row})), NOON)
+    await ledger.aclose()
+    assert examine(path, files=False, accept_as=None, now=NOON).ledger == ()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE jobs SET model = 'seedance-2.0-fast' WHERE state = 'pending'",
+        "UPDATE jobs SET state = 'pending', failure = NULL WHERE state = 'failed'",
+        "UPDATE jobs SET price = 1, currency = 'USD' WHERE state = 'in_doubt'",
+        "UPDATE attempts SET doubt = 'none' WHERE outcome IS NULL",
+        "UPDATE attempts SET outcome = 'abandoned', ended_at = 'x', query_at = NULL, asker = NULL WHERE id = 6",
+        "UPDATE attempts SET number = 7 WHERE outcome = 'throttled'",
+        "UPDATE batches SET max_jobs = 1000",
+        "UPDATE meta SET value = 'sandbox' WHERE key = 'kind'",
+        "UPDATE totals SET exposure = 0, count = 0",
+        "DELETE FROM totals",
+        "DROP TRIGGER attempts_reserved",
+        "DROP INDEX attempts_open",
+        "UPDATE _sqlite_migrations SET applied_at = 'x'",
+    ],
+)
+async def test_of_a_large_ledger_what_may_cost_money_is_examined(tmp_path, monkeypatch, statement):
+    monkeypatch.setattr(opening, "_CHECKED_BYTES", 0)
+    path = await lived(tmp_path / "ledger.db")
+    await open_at(path).aclose()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+    with pytest.raises(LedgerError):
+        open_at(path)
+
+
+async def test_what_was_not_examined_is_examined_before_it_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr(opening, "_CHECKED_BYTES", 0)
+    path = await lived(tmp_path / "ledger.db")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE jobs SET model = 'a-dearer-one' WHERE state = 'failed'")
+        ((job_id,),) = connection.execute("SELECT min(id) FROM jobs WHERE state = 'failed'")
+    ledger = open_at(path)
+    with pytest.raises(LedgerDamaged, match="other means"):
+        await ledger.retried(job_id, "somebody", NOON)
+    await ledger.aclose()
+
+
 async def test_what_people_put_beside_the_tables_is_theirs(tmp_path):
     path = await lived(tmp_path / "ledger.db")
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -178,3 +276,6 @@ async def test_clips_that_are_not_as_they_were_stored_are_told(tmp_path):
     told = [one.what for one in examine(path, files=True, accept_as=None, now=NOON).files]
     assert "other content" in told[0]
     assert "5 bytes, and was stored with 4" in told[1]
+    file.unlink()
+    os.mkfifo(file)  # reading it would wait for ever
+    assert "no file any more" in examine(path, files=True, accept_as=None, now=NOON).files[1].what

@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -42,13 +43,13 @@ T = TypeVar("T")
 MODEL: Final = "seedance-2.0"
 PRICES: Final = PriceTable({(MODEL, None): PriceRow(MODEL, None, Unit.SECOND, Money(50_000, "USD"))})
 # A run that is left alone ends by itself: this is far beyond any, and a run that reaches it hangs.
-_FOREVER: Final = 14 * 24 * 3600.0
+_FOREVER: Final = 24 * 3600.0
 _DEATHS: Final = (
     *("turn", "before a commit", "after a commit", "connecting", "sent", "accepted", "answered", "fetching"),
     *("half a file", "a whole file without its name", "a sidecar without its file", "a file without its row"),
     *("two names", "the new name only"),
 )
-_FREQUENT: Final = {"turn": 400, "before a commit": 60, "after a commit": 60}
+_OFTEN: Final = {"turn": 200, "before a commit": 50, "after a commit": 50}
 
 
 class InlineWriter(writer.Writer):
@@ -89,8 +90,8 @@ class InlineWriter(writer.Writer):
 
     async def aclose(self) -> None:
         """See the original."""
-        self._life.check()
         self._flush()
+        self._life.check()
         if self.connection is not None:
             self.connection.close()
 
@@ -119,12 +120,10 @@ class Process:
 
     def kill(self) -> None:
         """kill -9: its locks and files are the kernel's again, and nothing of it reaches anything any more."""
-        self.life.dead = True
         if self.ledger is not None:
             assert isinstance(self.ledger._writer, InlineWriter)
             self.ledger._writer.drop()
-            os.close(self.ledger._owner._handle)
-            self.ledger._lock.close()
+            _let_go(self.ledger)
         if self.task is not None:
             self.world.loop.call_soon(self.task.cancel)
 
@@ -172,21 +171,28 @@ def template(folder: Path) -> Iterator[Path]:
     """A ledger as it is when it was just made: copying it is quicker than making it."""
     file = folder / "template.db"
     ledger = open_real(file, folder / "outputs")
-    ledger._owner.close()
-    ledger._lock.close()
+    _let_go(ledger)
     yield file
 
 
+def _let_go(ledger: SqliteLedger) -> None:
+    """Close every file that a ledger holds open beside its connection, without a word to anybody."""
+    for part in vars(ledger).values():
+        if isinstance(handle := getattr(part, "_handle", None), int):
+            os.close(handle)
+
+
 def simulate(seed: int, folder: Path, newborn: Path, opener: Opener = open_real) -> History:
-    """One history in a folder of its own, which is removed afterwards unless something is wrong."""
-    place = folder / str(seed)
-    place.mkdir()
+    """One history, in a new folder inside `folder`; `newborn` is the ledger's file as it was made."""
+    with tempfile.TemporaryDirectory(prefix=f"{seed}-", dir=folder) as place:
+        return carry_out(seed, Path(place), newborn, opener)
+
+
+def carry_out(seed: int, place: Path, newborn: Path, opener: Opener = open_real) -> History:
+    """One history, in an empty folder, where it leaves ledger and files."""
     shutil.copyfile(newborn, place / "ledger.db")
     (place / "ledger.db").chmod(0o600)
-    history = _Historian(seed, place, opener).tell()
-    if not history.violations:
-        shutil.rmtree(place)
-    return history
+    return _Historian(seed, place, opener).tell()
 
 
 class _Historian:
@@ -259,8 +265,8 @@ class _Historian:
         await asyncio.sleep(dice.choice([0.0, 1.0, 40.0]))
         process = self._born()
         if kind == "kill":
-            point = dice.choice(_DEATHS)
-            most = _FREQUENT.get(point, 6)
+            point = dice.choice(["turn", *_OFTEN, *_OFTEN, *_DEATHS])
+            most = _OFTEN.get(point, 6)
             process.life.fate = (point, int(most ** dice.random()))
         await self._run(process, self._errand(), kind)
 
@@ -281,7 +287,7 @@ class _Historian:
         _, waiting = await asyncio.wait({process.task}, timeout=_FOREVER)
         if waiting:
             self._find("hang", f"{process.life.name} did not end")
-            process.kill()
+            process.life.die()
             await asyncio.wait({process.task})
         self._alive.remove(process)
         self._history.crashes += process.life.dead
@@ -330,13 +336,26 @@ class _Historian:
     async def _settle(self) -> None:
         """Everything is well again, and `apply` is typed until it says that nothing is left to do."""
         self._world.trouble = Trouble()
-        settled = False
         for _ in range(10):
-            outcome = await self._run(self._born(), Errand(None, Limits(4, 100, None)), "calm")
-            if settled and outcome is not None and outcome.settled:
+            before = self._events()
+            await self._run(self._born(), Errand(None, Limits(4, 100, None)), "calm")
+            if self._events() == before:
                 return
-            settled = outcome is not None and outcome.settled
+            self._move_away()
             self._world.sleep(90_000)
+
+    def _events(self) -> int:
+        with closing(sqlite3.connect(self._file)) as connection:
+            ((latest,),) = connection.execute("SELECT max(seq) FROM events")
+            return int(latest)
+
+    def _move_away(self) -> None:
+        """What the program asks for where a file of an abandoned task has the name: "move it away, run this again"."""
+        with closing(sqlite3.connect(self._file)) as connection:
+            known = {path for (path,) in connection.execute("SELECT path FROM artifacts")}
+        for file in self._world.outputs.rglob("*.mp4"):
+            if file.relative_to(self._world.outputs).as_posix() not in known:
+                file.unlink()
 
     # -- a person -----------------------------------------------------------------------------------------------------
 

@@ -106,6 +106,11 @@ class Life:
         times = self.passed.get(name, 0) + 1
         self.passed[name] = times
         if self.fate == (name, times):
+            self.die()
+
+    def die(self) -> None:
+        """Once is enough."""
+        if not self.dead:
             self.dead = True
             self.killed()
 

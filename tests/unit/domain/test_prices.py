@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbatch.domain.money import Money
+from seedbatch.domain.money import MOST, Money
 from seedbatch.domain.prices import PriceRow, PriceTable, Unit, line_to_add
 from seedbatch.models.prices import price_table
 
@@ -88,6 +88,20 @@ def test_what_is_not_finite_has_no_price(count):
 def test_a_price_beyond_what_anybody_spends_is_none(count):
     # An unknown model's schema bounds nothing, and a ledger's column holds 64 bits.
     assert table(row(Unit.SECOND, 50_000)).price(FAST, {"duration": count}) is None
+
+
+def test_the_dearest_price_there_is():
+    assert table(row(Unit.CLIP, MOST)).price(FAST, {}) == usd(MOST)
+    assert table(row(Unit.SECOND, MOST // 5)).price(FAST, {"duration": 5}) == usd(MOST)
+    assert table(row(Unit.SECOND, MOST // 5 + 1)).price(FAST, {"duration": 5}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"), [("0" * 17 + "1", 7), ("1" + "0" * 17, 7 * 10**17), ("0" * 18 + "1", None)]
+)
+def test_a_count_in_text_has_no_more_digits_than_a_ledger_can_add_up(text, amount):
+    price = table(row(Unit.SECOND)).price(FAST, {"duration": text})
+    assert price == (None if amount is None else usd(amount))
 
 
 def test_a_second_has_no_price_where_the_request_does_not_say_how_many():
