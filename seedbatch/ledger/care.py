@@ -21,7 +21,7 @@ from seedbatch.ledger.check import (
     migrations_checksum,
     structure,
 )
-from seedbatch.ledger.checksums import SEALED, SealingConnection
+from seedbatch.ledger.checksums import SEALED, seal_all
 from seedbatch.ledger.locks import WriteLock
 from seedbatch.ledger.opening import check_schema, connect_sealing
 from seedbatch.ledger.rows import note
@@ -68,7 +68,7 @@ def _count(connection: sqlite3.Connection, table: str) -> int:
     return int(count)
 
 
-def _accept(connection: SealingConnection, by: str, now: datetime) -> None:
+def _accept(connection: sqlite3.Connection, by: str, now: datetime) -> None:
     """A person's word that the rows are right as they are: new checksums, new totals, in one transaction.
 
     Raises:
@@ -84,7 +84,7 @@ def _accept(connection: SealingConnection, by: str, now: datetime) -> None:
         "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         list(facts.items()),
     )
-    connection.seal_all()
+    seal_all(connection)
     _refuse(next(findings(connection), None))  # rows that are gone, or that contradict one another
     connection.execute("COMMIT")
 
@@ -94,7 +94,7 @@ def _refuse(finding: Finding | None) -> None:
         raise LedgerDamaged(f"this cannot be accepted: {finding}", hint="restore a backup, or seedbatch ledger rebuild")
 
 
-def _tell_stories_to_the_end(connection: SealingConnection, by: str, now: datetime) -> None:
+def _tell_stories_to_the_end(connection: sqlite3.Connection, by: str, now: datetime) -> None:
     """A state that was written by hand gets its event, so that replaying events gives the state again."""
     rows = connection.execute(
         "SELECT id, state, (SELECT to_state FROM events WHERE job_id = j.id AND to_state IS NOT NULL"

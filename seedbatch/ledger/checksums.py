@@ -1,73 +1,46 @@
 """A checksum in each row, because SQLite notices only a fifth of the damage to what it stores.
 
-A connection that writes notes the rows that it touches, and seals them before each commit: sixteen bytes of SHA-256
-over the row as it is stored. Whoever edits the file by other means leaves a seal that does not fit. A row is looked at
-before it is changed: a new seal over a damaged row would hide the damage, and a claim would submit it.
+A connection that writes gives every row that it writes its seal: sixteen bytes of SHA-256 over the row as it is stored.
+Whoever edits the file by other means leaves a seal that does not fit. A row is looked at before it is changed: a new
+seal over a damaged row would hide the damage, and a claim would submit it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 # Every table whose rows are facts; `totals` is derived, and recounted instead.
 SEALED: Final = ("meta", "batches", "jobs", "attempts", "outputs", "artifacts", "events")
 # What a connection is told that is about to change a row which does not fit its seal.
 ALTERED: Final = "a row was changed by other means than seedbatch"
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
+def watch(connection: sqlite3.Connection, *, trusting: bool = False) -> None:
+    """Seal from now on what this connection writes, by triggers that nobody else sees.
 
-class SealingConnection(sqlite3.Connection):
-    """A connection that writes. `seals` are the statements that give touched rows their checksums, by table."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.seals: dict[str, str] = {}
-
-    def watch(self, *, trusting: bool = False) -> None:
-        """Note from now on which rows are touched, in a table that only this connection sees.
-
-        Unless `trusting`, changing a row that does not fit its seal is an IntegrityError that says `ALTERED`.
-        """
-        register(self)
-        self.execute("CREATE TEMP TABLE touched (tbl TEXT, id INTEGER, PRIMARY KEY (tbl, id)) WITHOUT ROWID")
-        for table in SEALED:
-            columns = ", ".join(_columns(self, table))
-            for name, when in (("inserted", "INSERT"), ("updated", f"UPDATE OF {columns}")):
-                self.execute(
-                    f"CREATE TEMP TRIGGER {table}_{name} AFTER {when} ON main.{table}"  # noqa: S608 - our words
-                    f" BEGIN INSERT OR IGNORE INTO touched VALUES ('{table}', NEW.rowid); END"
-                )
-            if not trusting:
-                # What this transaction changed already has its seal when it is committed.
-                self.execute(
-                    f"CREATE TEMP TRIGGER {table}_examined BEFORE UPDATE OF {columns} ON main.{table}"  # noqa: S608
-                    f" WHEN OLD.checksum IS NOT {_call(self, table, 'OLD.')} AND NOT EXISTS"
-                    f" (SELECT 1 FROM touched WHERE tbl = '{table}' AND id = OLD.rowid)"
-                    f" BEGIN SELECT RAISE(ABORT, '{ALTERED}'); END"
-                )
-            self.seals[table] = (
-                f"UPDATE {table} SET checksum = {_call(self, table)}"  # noqa: S608 - our words
-                f" WHERE rowid IN (SELECT id FROM temp.touched WHERE tbl = '{table}')"
+    Unless `trusting`, changing a row that does not fit its seal is an IntegrityError that says `ALTERED`.
+    """
+    register(connection)
+    for table in SEALED:
+        columns = _columns(connection, table)
+        written = f"UPDATE OF {', '.join(columns)}"
+        seal = f"UPDATE {table} SET checksum = {_call(table, columns)} WHERE rowid = NEW.rowid"  # noqa: S608 - our words
+        for name, when in (("inserted", "INSERT"), ("updated", written)):
+            connection.execute(f"CREATE TEMP TRIGGER {table}_{name} AFTER {when} ON main.{table} BEGIN {seal}; END")
+        if not trusting:
+            connection.execute(
+                f"CREATE TEMP TRIGGER {table}_examined BEFORE {written} ON main.{table}"
+                f" WHEN OLD.checksum IS NOT {_call(table, columns, 'OLD.')} BEGIN SELECT RAISE(ABORT, '{ALTERED}'); END"
             )
 
-    def seal(self) -> None:
-        """Give every row that was touched in this transaction its checksum."""
-        touched = self.execute("SELECT DISTINCT tbl FROM temp.touched").fetchall()
-        for (table,) in touched:
-            self.execute(self.seals[table])
-        if touched:
-            self.execute("DELETE FROM temp.touched")
 
-    def seal_all(self) -> None:
-        """Give every row its checksum, whatever it says: after a migration, or by a person's word."""
-        for table in SEALED:
-            self.execute(f"UPDATE {table} SET checksum = {_call(self, table)}")  # noqa: S608 - our words
-        self.execute("DELETE FROM temp.touched")
+def seal_all(connection: sqlite3.Connection) -> None:
+    """Give every row its checksum, whatever it says: after a migration, or by a person's word."""
+    for table in SEALED:
+        connection.execute(f"UPDATE {table} SET checksum = {_call(table, _columns(connection, table))}")  # noqa: S608 - our words
 
 
 def unsealed(connection: sqlite3.Connection, table: str, condition: str = "true") -> Iterator[int]:
@@ -78,7 +51,7 @@ def unsealed(connection: sqlite3.Connection, table: str, condition: str = "true"
     """
     rows = connection.execute(
         f"SELECT rowid FROM {table} WHERE ({condition})"  # noqa: S608 - our words
-        f" AND checksum IS NOT {_call(connection, table)}"
+        f" AND checksum IS NOT {_call(table, _columns(connection, table))}"
     )
     for (rowid,) in rows:
         yield rowid
@@ -91,13 +64,12 @@ def register(connection: sqlite3.Connection) -> None:
 
 def checksum(*values: str | float | bytes | None) -> bytes:
     """Sixteen bytes over a table's name, a row's id and its values, types included."""
-    plain = [{"bytes": value.hex()} if isinstance(value, bytes) else value for value in values]
-    return hashlib.sha256(_encode(plain).encode("ascii")).digest()[:16]
+    # The literals of Python tell every value from every other, in ASCII, and are made in C.
+    return hashlib.sha256(ascii(values).encode("ascii")).digest()[:16]
 
 
-def _call(connection: sqlite3.Connection, table: str, row: str = "") -> str:
-    values = ("rowid", *_columns(connection, table))
-    return f"row_checksum('{table}', {', '.join(f'{row}{name}' for name in values)})"
+def _call(table: str, columns: Iterable[str], row: str = "") -> str:
+    return f"row_checksum('{table}', {', '.join(f'{row}{name}' for name in ('rowid', *columns))})"
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:

@@ -22,7 +22,6 @@ from typing import Final
 from seedbatch.domain.errors import LedgerError, StaleCaller
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.ledger.attempts import accepted
-from seedbatch.ledger.checksums import SealingConnection
 from seedbatch.ledger.locks import WriteLock
 from seedbatch.ledger.opening import connect_sealing
 from seedbatch.ledger.rows import note
@@ -195,11 +194,10 @@ def warn_of(record: EmergencyRecord, left: Iterable[Slot]) -> None:
         _log.warning("%s: %s; it is kept there", record.path, slot)
 
 
-def _taken_up(connection: SealingConnection, kept: Kept, now: datetime) -> bool:
+def _taken_up(connection: sqlite3.Connection, kept: Kept, now: datetime) -> bool:
     connection.execute("BEGIN IMMEDIATE")
     try:
         done = take_up(connection, kept, now)
-        connection.seal()
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

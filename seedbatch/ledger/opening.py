@@ -15,7 +15,7 @@ from seedbatch import __version__
 from seedbatch.domain.errors import LedgerDamaged, LedgerError, LedgerNewer
 from seedbatch.domain.moments import stamp
 from seedbatch.ledger.check import findings, live_rows, migrations_checksum
-from seedbatch.ledger.checksums import SealingConnection
+from seedbatch.ledger.checksums import seal_all, watch
 from seedbatch.ledger.locks import WriteLock
 from seedbatch.ledger.mark import Mark, check, check_gone
 from seedbatch.ledger.migrations import migrations
@@ -27,9 +27,9 @@ _BUSY_SECONDS: Final = 5.0
 _CHECKED_BYTES: Final = 16 * 1024 * 1024
 
 
-def connect(path: Path) -> SealingConnection:
+def connect(path: Path) -> sqlite3.Connection:
     """A connection that writes: every commit is synced, transactions are begun by hand, checkpoints are ours."""
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, factory=SealingConnection)
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     for pragma in (
         "synchronous=FULL",
         "fullfsync=ON",
@@ -43,10 +43,10 @@ def connect(path: Path) -> SealingConnection:
     return connection
 
 
-def connect_sealing(path: Path, *, trusting: bool = False) -> SealingConnection:
+def connect_sealing(path: Path, *, trusting: bool = False) -> sqlite3.Connection:
     """A connection to a finished ledger, that notes what it touches: see `checksums`."""
     connection = connect(path)
-    connection.watch(trusting=trusting)
+    watch(connection, trusting=trusting)
     return connection
 
 
@@ -87,7 +87,7 @@ def create(path: Path, kind: Kind, ledger_id: str, now: datetime) -> None:
         connection = connect(newborn)
         connection.execute("PRAGMA journal_mode=WAL")
         migrations.apply(Database(connection))
-        connection.watch()
+        watch(connection)
         connection.executemany(
             "INSERT INTO meta (key, value) VALUES (?, ?)",
             [
@@ -99,7 +99,6 @@ def create(path: Path, kind: Kind, ledger_id: str, now: datetime) -> None:
                 ("migrations", migrations_checksum(connection)),
             ],
         )
-        connection.seal()
         connection.close()
         os.link(newborn, path)
     finally:
@@ -157,13 +156,13 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _migrate(connection: SealingConnection, database: Database) -> None:
+def _migrate(connection: sqlite3.Connection, database: Database) -> None:
     # One transaction: a ledger with new columns and old checksums would be refused.
     connection.execute("BEGIN IMMEDIATE")
     migrations.apply(database)
-    connection.watch(trusting=True)
+    watch(connection, trusting=True)
     connection.execute("UPDATE meta SET value = ? WHERE key = 'migrations'", (migrations_checksum(connection),))
-    connection.seal_all()
+    seal_all(connection)
     connection.execute("COMMIT")
 
 

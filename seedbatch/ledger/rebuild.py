@@ -341,7 +341,6 @@ def _carry_over(path: Path, found: Found, folder: str, now: datetime) -> tuple[d
         for task in tasks:
             fates[task.facts.task_id] = _record(connection, task, folder, now)
         mark, missing = _begin_anew(connection, found.clips, outside, _attempts(connection) - before)
-        connection.seal()
         connection.execute("COMMIT")
     file = MarkFile(mark_path(path))
     file.exchange(mark)

@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from seedbatch.domain.errors import LedgerDamaged, LedgerError, SeedbatchError
-from seedbatch.ledger.checksums import ALTERED, SealingConnection
+from seedbatch.ledger.checksums import ALTERED
 from seedbatch.ledger.locks import WriteLock
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Writer:
     The connection is opened by `connect` inside the thread and belongs to it.
     """
 
-    def __init__(self, connect: Callable[[], SealingConnection], lock: WriteLock) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], lock: WriteLock) -> None:
         self._connect = connect
         self._lock = lock
         self._queue: SimpleQueue[_Order | None] = SimpleQueue()
@@ -74,7 +74,7 @@ class Writer:
             raise self._bug
 
     def _work(self) -> None:
-        connection: SealingConnection | None = None
+        connection: sqlite3.Connection | None = None
         commits = 0
         while (orders := self._next()) is not None:
             try:
@@ -125,7 +125,7 @@ class Writer:
             return  # the loop is closed: nobody waits any more, and what was asked is written
 
 
-def _transact(connection: SealingConnection, orders: list[_Order]) -> None:
+def _transact(connection: sqlite3.Connection, orders: list[_Order]) -> None:
     """All verbs in one commit; if one of them is refused, each in a commit of its own."""
     try:
         _commit(connection, orders)
@@ -141,12 +141,11 @@ def _transact(connection: SealingConnection, orders: list[_Order]) -> None:
                 order.error = _translated(error)
 
 
-def _commit(connection: SealingConnection, orders: list[_Order]) -> None:
+def _commit(connection: sqlite3.Connection, orders: list[_Order]) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         for order in orders:
             order.result = order.verb(connection)
-        connection.seal()
         connection.execute("COMMIT")
         for order in orders:
             order.committed = True

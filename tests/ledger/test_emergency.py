@@ -319,7 +319,7 @@ async def main():
 # -- killed in between ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("moment", ["recover", "take_up", "accepted", "seal", "clear", "_write"])
+@pytest.mark.parametrize("moment", ["recover", "take_up", "accepted", "move", "clear", "_write"])
 async def test_killed_on_the_way_from_the_record_to_the_ledger(declared, moment):
     """Killed three times as it calls one of its functions: what stands in the record is read again."""
     run(IO_ERROR, declared)
