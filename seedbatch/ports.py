@@ -140,6 +140,10 @@ class CollectLedger(Protocol):
         """No usable answer: one more miss, ask again at `query_at`."""
         ...
 
+    async def empty(self, attempt_id: int, status: str, now: datetime, query_at: datetime) -> None:
+        """Success, but no output is offered yet: ask again at `query_at`."""
+        ...
+
     async def succeeded(self, attempt_id: int, report: TaskReport, now: datetime, expires_at: datetime) -> None:
         """Terminal success with outputs: succeeded."""
         ...
@@ -165,7 +169,9 @@ class DownloadLedger(Protocol):
         """One file is on disk. Returns True if it was the last one: completed."""
         ...
 
-    async def fetch_later(self, job_id: int, cause: str, now: datetime, not_before: datetime) -> None:
+    async def fetch_later(
+        self, job_id: int, cause: str, now: datetime, not_before: datetime, *, gone: bool = False
+    ) -> None:
         """Not this time: still succeeded, one more miss."""
         ...
 

@@ -87,7 +87,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class RunningTask:
-    """A task to ask about. `misses` counts the answers in a row that were of no use.
+    """A task to ask about.
+
+    `misses` counts the answers in a row that were of no use, `empties` those that said success and offered nothing.
 
     `tries` counts the attempts at this job that reached the provider, `tries_allowed` is what the manifest's retry
     policy grants.
@@ -100,6 +102,7 @@ class RunningTask:
     model: str
     accepted_at: datetime
     misses: int
+    empties: int
     tries: int
     tries_allowed: int
 
@@ -117,8 +120,8 @@ class Delivery:
     """A succeeded task whose `outputs` are not yet on disk.
 
     `output` is the relative path without extension, `revision` the job's, `sidecar` what the file's sidecar tells
-    beside the file's own facts, `misses` the fetches in a row that failed, `renewals` how often the provider was
-    asked for fresh URLs.
+    beside the file's own facts, `misses` the fetches in a row that failed, `gone` how many of them because the
+    host no longer had the file, `renewals` how often the provider was asked for fresh URLs.
     """
 
     job_id: int
@@ -131,6 +134,7 @@ class Delivery:
     revision: int
     expires_at: datetime
     misses: int
+    gone: int
     renewals: int
     sidecar: Mapping[str, Json]
 

@@ -67,7 +67,7 @@ class Collector:
 
     async def _heard(self, task: RunningTask, report: TaskReport) -> None:
         now = self._crew.now()
-        match judge(report, task.misses):
+        match judge(report, task.empties):
             case StillRunning(status):
                 query_at = self._cadence.next_query(task.accepted_at, now, task.attempt_id)
                 await self._ledger.still_running(task.attempt_id, status, now, query_at)
@@ -76,7 +76,10 @@ class Collector:
                 self._crew.deliveries.stir()
                 self._crew.report(Kind.SUCCEEDED, task.name, task_id=task.task_id, outputs=len(report.urls))
             case Empty():
-                await self._later(task, "the task succeeded, but offers no output yet")
+                wait = backoff(task.empties + 1, first=self._cadence.shortest, longest=self._cadence.longest)
+                await self._ledger.empty(task.attempt_id, report.status, now, now + wait)
+                reason = "the task succeeded, but offers no output yet"
+                self._crew.report(Kind.UNANSWERED, task.name, task_id=task.task_id, reason=reason)
             case Failed(failure):
                 await self._failed(task, failure, report, now)
 

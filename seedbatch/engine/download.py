@@ -120,8 +120,8 @@ class Downloader:
             case StoredFile():
                 await self._stored(delivery, output, result)
                 return True
-            case Gone() if delivery.misses < _GONE_IN_ERROR and self._crew.now() < delivery.expires_at:
-                await self._later(delivery, result.cause, None)
+            case Gone() if delivery.gone < _GONE_IN_ERROR and self._crew.now() < delivery.expires_at:
+                await self._later(delivery, result.cause, None, gone=True)
             case Gone():
                 await self._expire(delivery, result.cause)
             case FetchLater():
@@ -154,12 +154,12 @@ class Downloader:
         self.left.discard(delivery.job_id)
         self._crew.report(Kind.EXPIRED, delivery.name, reason=cause)
 
-    async def _later(self, delivery: Delivery, cause: str, retry_after: float | None) -> None:
+    async def _later(self, delivery: Delivery, cause: str, retry_after: float | None, *, gone: bool = False) -> None:
         now = self._crew.now()
         wait = backoff(delivery.misses + 1)
         if retry_after is not None:
             wait = max(wait, timedelta(seconds=retry_after))
-        await self._ledger.fetch_later(delivery.job_id, cause, now, now + wait)
+        await self._ledger.fetch_later(delivery.job_id, cause, now, now + wait, gone=gone)
         self._crew.report(Kind.NOT_FETCHED, delivery.name, reason=cause)
 
     async def _refused(self, delivery: Delivery, cause: str) -> None:

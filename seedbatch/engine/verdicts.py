@@ -41,15 +41,15 @@ class Failed:
 Verdict = StillRunning | Succeeded | Empty | Failed
 
 
-def judge(report: TaskReport, misses: int) -> Verdict:
-    """What a report says about its task; `misses` are the useless answers before it.
+def judge(report: TaskReport, empties: int) -> Verdict:
+    """What a report says about its task; `empties` counts the successes without outputs before it.
 
     Which words are terminal, and which failures may be retried: maxapi contract, 4.2 to 4.4.
     """
     match report.status:
         case TaskStatus.SUCCESS if report.urls:
             return Succeeded()
-        case TaskStatus.SUCCESS if misses < _LOOKS_AT_NOTHING:
+        case TaskStatus.SUCCESS if empties < _LOOKS_AT_NOTHING:
             return Empty()
         case TaskStatus.SUCCESS:
             return Failed(Failure(FailureClass.NO_OUTPUT, "the task succeeded but offers no output"))

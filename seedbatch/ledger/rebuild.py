@@ -572,7 +572,7 @@ def _complete(
         kind = "image" if facts.content_type.startswith("image/") else "video"
         connection.execute("UPDATE attempts SET kind = ? WHERE id = ?", (kind, attempt_id))
         end(connection, attempt_id, "succeeded", facts.finished_at)
-        columns = {"expires_at": stamp(facts.finished_at + _LINKS_LIVE), "not_before": None, "misses": 0}
+        columns = {"expires_at": stamp(facts.finished_at + _LINKS_LIVE), "not_before": None, "misses": 0, "gone": 0}
         data = {"outputs": facts.outputs, "by": _BY}
         move(connection, job_id, JobState.SUCCEEDED, now, "succeeded",
              attempt_id=attempt_id, data=data, columns=columns)  # fmt: skip

@@ -260,7 +260,7 @@ class SqliteLedger:
 
         def verb(connection: sqlite3.Connection) -> tuple[list[RunningTask], datetime | None]:
             rows = connection.execute(
-                "SELECT j.id, a.id, b.name, j.address, a.task_id, j.model, a.accepted_at, a.misses, b.tries,"
+                "SELECT j.id, a.id, b.name, j.address, a.task_id, j.model, a.accepted_at, a.misses, a.empties, b.tries,"
                 " (SELECT count(*) FROM attempts t WHERE t.job_id = j.id"
                 "  AND (t.outcome IS NULL OR t.outcome NOT IN ('not_sent', 'throttled', 'turned_away')))"
                 " FROM attempts a JOIN jobs j ON j.id = a.job_id JOIN batches b ON b.id = j.batch_id"
@@ -311,6 +311,20 @@ class SqliteLedger:
 
         await self._run(verb)
 
+    async def empty(self, attempt_id: int, status: str, now: datetime, query_at: datetime) -> None:
+        """Success, but no output is offered yet: ask again at `query_at`."""
+
+        def verb(connection: sqlite3.Connection) -> None:
+            job_id = open_attempt(connection, attempt_id, "task_id IS NOT NULL")
+            connection.execute(
+                "UPDATE attempts SET status = ?, misses = 0, empties = empties + 1, query_at = ?, asker = NULL"
+                " WHERE id = ?",
+                (status, stamp(query_at), attempt_id),
+            )
+            note(connection, now, "reported", job_id, attempt_id=attempt_id, data={"status": status, "outputs": 0})
+
+        await self._run(verb)
+
     async def succeeded(self, attempt_id: int, report: TaskReport, now: datetime, expires_at: datetime) -> None:
         """Terminal success with outputs: succeeded."""
 
@@ -326,7 +340,7 @@ class SqliteLedger:
                 "INSERT INTO outputs (attempt_id, position, url) VALUES (?, ?, ?)",
                 [(attempt_id, position, url) for position, url in enumerate(report.urls, start=1)],
             )
-            columns = {"expires_at": stamp(expires_at), "not_before": None, "misses": 0}
+            columns = {"expires_at": stamp(expires_at), "not_before": None, "misses": 0, "gone": 0}
             data = {**times(report), "outputs": len(report.urls)}
             move(
                 connection, job_id, JobState.SUCCEEDED, now, "succeeded",
@@ -363,9 +377,9 @@ class SqliteLedger:
             cursor.row_factory = sqlite3.Row
             rows = cursor.execute(
                 "SELECT j.id AS job_id, a.id AS attempt_id, b.name AS batch, j.address, a.task_id, a.kind, j.output,"
-                " j.revision, j.expires_at, j.misses, a.renewals, j.take, j.model, j.input, j.fingerprint, b.manifest,"
-                ' j.base, b.digest, b."commit", b.dirty, j.file, j.line, a.accepted_at, a.ended_at, a.number,'
-                " (SELECT count(*) FROM outputs WHERE attempt_id = a.id) AS offered,"
+                " j.revision, j.expires_at, j.misses, j.gone, a.renewals, j.take, j.model, j.input, j.fingerprint,"
+                ' b.manifest, b.digest, b."commit", b.dirty, j.base, j.file, j.line, a.accepted_at, a.ended_at,'
+                " a.number, (SELECT count(*) FROM outputs WHERE attempt_id = a.id) AS offered,"
                 " (SELECT json_group_object(key, value) FROM meta) AS meta"
                 " FROM jobs j JOIN batches b ON b.id = j.batch_id"
                 " JOIN attempts a ON a.job_id = j.id AND a.outcome = 'succeeded'"
@@ -411,15 +425,17 @@ class SqliteLedger:
 
         return await self._run(verb)
 
-    async def fetch_later(self, job_id: int, cause: str, now: datetime, not_before: datetime) -> None:
+    async def fetch_later(
+        self, job_id: int, cause: str, now: datetime, not_before: datetime, *, gone: bool = False
+    ) -> None:
         """Not this time: still succeeded, one more miss."""
 
         def verb(connection: sqlite3.Connection) -> None:
             attempt_id = self._downloading(connection, job_id)
             connection.execute(
-                "UPDATE jobs SET downloader = NULL, misses = misses + 1, not_before = ?, reason = ?, updated_at = ?"
-                " WHERE id = ?",
-                (stamp(not_before), cause, stamp(now), job_id),
+                "UPDATE jobs SET downloader = NULL, misses = misses + 1, gone = gone + ?, not_before = ?, reason = ?,"
+                " updated_at = ? WHERE id = ?",
+                (gone, stamp(not_before), cause, stamp(now), job_id),
             )
             note(connection, now, "not_fetched", job_id, attempt_id=attempt_id, data={"cause": cause})
 
@@ -513,9 +529,9 @@ class SqliteLedger:
 
 
 def _running(row: tuple[Any, ...]) -> RunningTask:
-    job_id, attempt_id, batch, address, task_id, model, accepted_at, misses, allowed, tries = row
+    job_id, attempt_id, batch, address, task_id, model, accepted_at, misses, empties, allowed, tries = row
     name = JobName(batch, address)
-    return RunningTask(job_id, attempt_id, name, task_id, model, moment(accepted_at), misses, tries, allowed)
+    return RunningTask(job_id, attempt_id, name, task_id, model, moment(accepted_at), misses, empties, tries, allowed)
 
 
 def _outputs_left(connection: sqlite3.Connection, attempt_id: int) -> tuple[Output, ...]:
@@ -567,6 +583,7 @@ def _delivery(row: sqlite3.Row, outputs: tuple[Output, ...]) -> Delivery:
         revision=row["revision"],
         expires_at=moment(row["expires_at"]),
         misses=row["misses"],
+        gone=row["gone"],
         renewals=row["renewals"],
         sidecar=sidecar,
     )

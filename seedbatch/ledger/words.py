@@ -47,7 +47,7 @@ def resubmitted(connection: sqlite3.Connection, job_id: int, by: str, now: datet
 
 def retried(connection: sqlite3.Connection, job_id: int, by: str, now: datetime) -> None:
     """A failed, expired or abandoned job is wanted again: pending."""
-    columns = {"not_before": None, "misses": 0, "expires_at": None}
+    columns = {"not_before": None, "misses": 0, "gone": 0, "expires_at": None}
     move(connection, job_id, JobState.PENDING, now, "retried", data={"by": by}, columns=columns)
 
 

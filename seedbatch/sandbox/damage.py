@@ -48,7 +48,7 @@ async def answer_api(
             status, body = await answer()
             text = json.dumps(body)
             return web.Response(status=status, text=text[: len(text) * 2 // 3], content_type="application/json")
-        case "sparse" | "partial-echo" | "extra-fields" | "whole-seconds" | "nanoseconds":
+        case "sparse" | "late-result" | "partial-echo" | "extra-fields" | "whole-seconds" | "nanoseconds":
             status, body = await answer()
             return _json(status, _reshaped(fault.kind, body))
         case _:
@@ -151,6 +151,8 @@ def _reshaped(kind: str, body: dict[str, Any]) -> dict[str, Any]:
     match kind:
         case "sparse":
             data = {name: value for name, value in data.items() if value is not None}
+        case "late-result":
+            data["result"] = None
         case "partial-echo":
             data["input"] = {name: data["input"][name] for name in _PARTIAL if name in data["input"]}
         case "extra-fields":

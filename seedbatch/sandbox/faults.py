@@ -29,6 +29,7 @@ Requests of each kind are counted from 1 since the start of the process. A rule 
 | `redirect-307` | submit, query | to the same path with `?redirected=1`, which meets no fault; nothing done |
 | `404` | query, file | not found |
 | `sparse` | query | null fields left out |
+| `late-result` | query | a success whose result is still null |
 | `partial-echo` | query | of the input only model and prompt |
 | `extra-fields` | query | unknown fields in data and beside it |
 | `whole-seconds`, `nanoseconds` | query | timestamps with no and with nine fractional digits |
@@ -62,7 +63,8 @@ _ANY_API: Final = frozenset(
 )
 FAULTS: Final[Mapping[str, frozenset[str]]] = {
     SUBMIT: _ANY_API | {"cut-after-accept", "cut-before-accept", "contradict"},
-    QUERY: _ANY_API | {"cut", "404", "sparse", "partial-echo", "extra-fields", "whole-seconds", "nanoseconds"},
+    QUERY: _ANY_API
+    | {"cut", "404", "sparse", "late-result", "partial-echo", "extra-fields", "whole-seconds", "nanoseconds"},
     FILE: frozenset({"403", "404", "500", "cut", "slow", "truncated", "html", "redirect"}),
 }
 _WITH_SECONDS: Final = frozenset({"delay", "429-retry-after", "503-retry-after", "slow"})

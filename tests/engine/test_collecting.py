@@ -46,6 +46,24 @@ async def test_a_task_that_is_hidden_at_first_is_found_later(shop):
     assert_invariants(shop)
 
 
+async def test_a_result_that_comes_late_is_waited_for_whatever_went_wrong_before(shop):
+    process = await shop.start("one", speed=1)
+    await process.apply(until=Until.SUBMITTED, collect=False, download=False)
+    await process.aclose()
+    shop.clock.leap(5 * 3600)
+    await shop.stack.aclose()
+    address = await shop.start_sandbox(
+        {"on": "query", "do": "404", "first": 5}, {"on": "query", "do": "late-result", "at": [6, 7, 8]}
+    )
+    later = await shop.open(address)
+    assert (await later.apply(submit=False)).exit is Exit.OK
+    assert shop.states() == {"completed": 1}
+    assert shop.ask("SELECT count(*) FROM events WHERE type = 'reported' AND data LIKE '%\"outputs\":0%'") == [(3,)]
+    assert shop.ask("SELECT empties FROM attempts") == [(3,)]
+    await later.aclose()
+    assert_invariants(shop)
+
+
 @pytest.mark.parametrize(("fault", "code"), [("401", Exit.KEY), ("redirect-307", Exit.PROVIDER)])
 async def test_a_query_that_is_refused_halts_everything_and_loses_nothing(shop, fault, code):
     process = await shop.start(*FIVE, rules=[{"on": "query", "do": fault, "first": 1}])

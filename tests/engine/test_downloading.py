@@ -50,6 +50,15 @@ async def test_a_host_that_errs_once_costs_no_clip(shop, fault):
     assert_invariants(shop)
 
 
+async def test_a_host_that_errs_once_more_in_another_way_costs_no_clip(shop):
+    rules = [{"on": "file", "do": "500", "first": 4}, {"on": "file", "do": "404", "at": [5]}]
+    process = await shop.start("one", rules=rules)
+    assert (await process.apply()).exit is Exit.OK
+    assert shop.states() == {"completed": 1}
+    await process.aclose()
+    assert_invariants(shop)
+
+
 async def test_a_dead_link_is_exchanged_for_a_fresh_one(shop):
     process = await shop.start(*FIVE, speed=1)
     await process.apply(download=False, collect=False)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from proof.checker import Violation, check
-from proof.virtual import VirtualLoop
+from proof.virtual import Endless, VirtualLoop
 from proof.worlds import NOON, Client, Life, Shelf, Trouble, World
 
 from seedbatch.domain.brake import Brake
@@ -44,6 +44,7 @@ MODEL: Final = "seedance-2.0"
 PRICES: Final = PriceTable({(MODEL, None): PriceRow(MODEL, None, Unit.SECOND, Money(50_000, "USD"))})
 # A run that is left alone ends by itself: this is far beyond any, and a run that reaches it hangs.
 _FOREVER: Final = 24 * 3600.0
+_TURNS: Final = 50_000
 _DEATHS: Final = (
     *("turn", "before a commit", "after a commit", "connecting", "sent", "accepted", "answered", "fetching"),
     *("half a file", "a whole file without its name", "a sidecar without its file", "a file without its row"),
@@ -120,6 +121,8 @@ class Process:
 
     def kill(self) -> None:
         """kill -9: its locks and files are the kernel's again, and nothing of it reaches anything any more."""
+        if self.task is not None and self.task.done():
+            return
         if self.ledger is not None:
             assert isinstance(self.ledger._writer, InlineWriter)
             self.ledger._writer.drop()
@@ -203,7 +206,7 @@ class _Historian:
         self._history = History(seed)
         self._alive: list[Process] = []
         self._dozing = self._dice.random() < 0.85
-        self._loop = VirtualLoop(self._between)
+        self._loop = VirtualLoop(self._between, _TURNS)
         self._loop.set_exception_handler(lambda _loop, _context: None)
         # From minutes to hours.
         longest = self._dice.choice([300.0, 1_800.0, 14_400.0]) if self._dozing else 300.0
@@ -217,6 +220,11 @@ class _Historian:
         try:
             asyncio.set_event_loop(None)
             self._loop.run_until_complete(self._all())
+        except Endless:
+            self._find("endless", f"{_TURNS:,} turns of the loop were not enough")
+            for process in self._alive:
+                process.life.die()
+            self._judge(at_rest=True)
         finally:
             self._loop.close()
         history = self._history
@@ -347,7 +355,7 @@ class _Historian:
     def _events(self) -> int:
         with closing(sqlite3.connect(self._file)) as connection:
             ((latest,),) = connection.execute("SELECT max(seq) FROM events")
-            return int(latest)
+            return int(latest or 0)
 
     def _move_away(self) -> None:
         """What the program asks for where a file of an abandoned task has the name: "move it away, run this again"."""

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from proof.simulation import simulate, template
 
-HISTORIES = int(os.environ.get("SEEDBATCH_HISTORIES", "200"))
+HISTORIES = int(os.environ.get("SEEDBATCH_HISTORIES", "2000"))
 CHUNKS = 8
 
 

@@ -13,11 +13,19 @@ class Standstill(BaseException):
     """Everybody waits, and nothing will ever happen."""
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """`between` is called before each turn with the seconds that will pass in it (0 while something is ready)."""
+class Endless(BaseException):
+    """It goes on and on, and no timer of the test's could stop what never waits."""
 
-    def __init__(self, between: Callable[[float], None]) -> None:
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """`between` is called before each turn with the seconds that will pass in it (0 while something is ready).
+
+    After `most` turns it raises Endless.
+    """
+
+    def __init__(self, between: Callable[[float], None], most: int) -> None:
         self._at = 0.0
+        self._left = most
         self._between = between
         self._serial = count(1)
         super().__init__(_Leaping(self))
@@ -31,6 +39,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """One turn: time passes, unless something is ready."""
         if timeout is None:
             raise Standstill
+        self._left -= 1
+        if self._left < 0:
+            raise Endless
         self._between(timeout)
         if not self._ready:
             self._at += timeout

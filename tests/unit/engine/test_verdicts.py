@@ -18,38 +18,38 @@ LIVELY = (TaskStatus.PENDING, TaskStatus.PROCESSING, TaskStatus.SUBMITTED)
 UNKNOWN = ("", "QUEUED", "success", "Failure", "ERROR", "DONE", "EXPIRED", "REJECTED", "?" * 500)
 
 
-def verdict(status, reason, urls, misses):
-    return judge(TaskReport("t1", status, urls=urls, failure_reason=reason), misses)
+def verdict(status, reason, urls, empties):
+    return judge(TaskReport("t1", status, urls=urls, failure_reason=reason), empties)
 
 
-@pytest.mark.parametrize("misses", [0, 2, 3, 99])
+@pytest.mark.parametrize("empties", [0, 2, 3, 99])
 @pytest.mark.parametrize("urls", [(), URL, URL * 2])
 @pytest.mark.parametrize("reason", REASONS)
 class TestEveryCombination:
     @pytest.mark.parametrize("status", [*LIVELY, *UNKNOWN])
-    def test_only_documented_words_are_terminal(self, status, reason, urls, misses):
-        assert verdict(status, reason, urls, misses) == StillRunning(status)
+    def test_only_documented_words_are_terminal(self, status, reason, urls, empties):
+        assert verdict(status, reason, urls, empties) == StillRunning(status)
 
-    def test_a_success_has_outputs_or_is_looked_at_again(self, reason, urls, misses):
-        found = verdict(TaskStatus.SUCCESS, reason, urls, misses)
+    def test_a_success_has_outputs_or_is_looked_at_again(self, reason, urls, empties):
+        found = verdict(TaskStatus.SUCCESS, reason, urls, empties)
         if urls:
             assert found == Succeeded()
-        elif misses < 3:
+        elif empties < 3:
             assert found == Empty()
         else:
             assert isinstance(found, Failed)
             assert (found.failure.cls, found.failure.retryable) == (F.NO_OUTPUT, False)
 
     @pytest.mark.parametrize("status", [TaskStatus.FAILURE, TaskStatus.TIMEOUT])
-    def test_a_failure_is_classed_by_its_reason(self, status, reason, urls, misses):
-        found = verdict(status, reason, urls, misses)
+    def test_a_failure_is_classed_by_its_reason(self, status, reason, urls, empties):
+        found = verdict(status, reason, urls, empties)
         assert isinstance(found, Failed)
         silent = F.TIMEOUT if status is TaskStatus.TIMEOUT else F.PROVIDER
         assert found.failure.cls is CLASSES.get(reason, silent)
         assert found.failure.retryable is (reason is None)
         assert reason is None or reason in found.failure.reason
 
-    def test_a_cancelled_task_is_not_retried(self, reason, urls, misses):
-        found = verdict(TaskStatus.CANCELLED, reason, urls, misses)
+    def test_a_cancelled_task_is_not_retried(self, reason, urls, empties):
+        found = verdict(TaskStatus.CANCELLED, reason, urls, empties)
         assert isinstance(found, Failed)
         assert (found.failure.cls, found.failure.retryable) == (F.CANCELLED, False)

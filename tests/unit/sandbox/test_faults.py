@@ -136,6 +136,15 @@ async def test_a_query_answers_in_another_documented_shape(file: Path, do: str, 
         assert (await drive.get("unknown"))[0] == 404
 
 
+async def test_a_result_may_come_later_than_the_success(file: Path) -> None:
+    async with driving(file, plan={"rules": [{"on": "query", "do": "late-result", "at": [2]}]}) as drive:
+        task_id = await drive.submit()
+        drive.clock.pass_by(6 * 3600)
+        answers = [(await drive.get(task_id))[1]["data"] for _ in range(3)]
+    assert [answer["status"] for answer in answers] == ["SUCCESS"] * 3
+    assert [answer["result"] is None for answer in answers] == [False, True, False]
+
+
 async def output(drive: Drive) -> str:
     return str((await drive.finished("a river", resolution="480p", duration=4))["result"]["urls"][0])
 
