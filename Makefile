@@ -12,7 +12,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/seedbatch list --sandbox
 
 test: check
-	$(BIN)/python -m pytest -n 2 --ignore=tests/crash
+	$(BIN)/python -m pytest -n 2
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

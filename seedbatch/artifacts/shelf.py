@@ -104,6 +104,8 @@ def give_way(root: Path, path: str, revision: int, mode: int) -> str:
     directory = folder.open_folder(root, parents, create=False)
     try:
         with folder.locked(directory):
+            for name in (new, names.sidecar_of(PurePosixPath(new).stem)):
+                folder.remove(directory, _newborn(name))  # what a death left
             if folder.present(directory, old) or not folder.present(directory, new):
                 _link(directory, old, new, mode)
                 _rename_in_sidecar(directory, old, new, mode)
@@ -140,11 +142,14 @@ def copy(directory: int, old: str, new: str, mode: int) -> None:
         os.close(source)
 
 
+def _newborn(name: str) -> str:
+    return names.part_of(name, "new")
+
+
 @contextlib.contextmanager
 def _synced(directory: int, name: str, mode: int) -> Iterator[int]:
     """A descriptor to write to; after the block, what was written is synced and gets its name."""
-    temporary = names.part_of(name, "new")
-    folder.remove(directory, temporary)
+    temporary = _newborn(name)
     target = os.open(temporary, _NEW, 0o600, dir_fd=directory)
     try:
         yield target

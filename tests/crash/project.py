@@ -56,11 +56,12 @@ class Ended:
 
 @dataclass
 class Project:
-    """Where it all happens. Each run comes an hour after the one before: no back-off reaches that far."""
+    """Where it all happens. Each run comes an hour or more after the one before: no back-off reaches that far."""
 
     folder: Path
     forge: Forge
     runs: int = 0
+    ahead: float = 0.0
     manifests: list[str] = field(default_factory=list)
 
     @property
@@ -110,12 +111,13 @@ class Project:
     ) -> Ended:
         """One run of `apply`; with a `blow` it is broken when it passes that point for the `turn`th time."""
         words = self.folder / f"words-{self.runs}"
+        self.ahead += _HOUR + days_later * 24 * _HOUR
         order = {
             "folder": str(self.folder),
             "words": str(words),
             "arguments": ["apply", *self.manifests, "--sandbox", "--yes", "--sandbox-speed=200", *options],
             "environment": self._environment(faults=faults),
-            "ahead": self.runs * _HOUR + days_later * 24 * _HOUR,
+            "ahead": self.ahead,
             "world": world or {},
             "blow": blow and {"point": blow.point.name, "way": blow.way, "turn": turn, "marker": str(self.marker)},
         }

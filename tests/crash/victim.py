@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import aiohttp
 from points import EIO, FULL, KILL, POINTS, Call, Closing, Statement, Together, Verb, Wire
@@ -97,11 +97,29 @@ class Blow:
 # -- the ledger's verbs ---------------------------------------------------------------------------------------------
 
 
+class Turn(asyncio.Lock):
+    """A wait that is not the program's: it is not cancelled, but what comes after it is."""
+
+    async def acquire(self) -> Literal[True]:
+        waiting = asyncio.ensure_future(super().acquire())
+        cancelled = False
+        while not waiting.done():
+            try:
+                await asyncio.shield(waiting)
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        return True
+
+
 class Verbs:
     """Which verbs of the ledger are under way. One at a time, so that a commit belongs to one; else as they come."""
 
     def __init__(self, *, one_at_a_time: bool) -> None:
-        self._turn = asyncio.Lock() if one_at_a_time else contextlib.nullcontext()
+        self._turn = Turn() if one_at_a_time else contextlib.nullcontext()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.names: list[str] = []
         self.begun: Counter[str] = Counter()
