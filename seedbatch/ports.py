@@ -63,8 +63,11 @@ class Store(Protocol):
         """
         ...
 
-    async def give_way(self, path: str, revision: int) -> str:
-        """Link `path` and its sidecar to `<name>.rev<revision>.<ext>`; returns that relative path."""
+    async def give_way(self, path: str, revision: int, tries: int = 1) -> str:
+        """Link `path` and its sidecar to `<name>.rev<revision>.<ext>`; returns that relative path.
+
+        From the second try on the name is `<name>.rev<revision>.try<tries>.<ext>`.
+        """
         ...
 
     async def release(self, path: str) -> None:

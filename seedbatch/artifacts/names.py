@@ -46,15 +46,16 @@ def sidecar_part_of(stem: str, part: str) -> str:
     return f".{stem[:_STEM]}.{_UNSAFE.sub('-', part)[:_STEM]}.json.part"
 
 
-def revision_of(path: str, revision: int) -> str:
-    """`<name>.rev<revision>.<ext>` for `<name>.<ext>`."""
+def revision_of(path: str, revision: int, tries: int = 1) -> str:
+    """`<name>.rev<revision>.<ext>` for `<name>.<ext>`, from the second try on `<name>.rev<revision>.try<N>.<ext>`."""
     pure = PurePosixPath(path)
-    return str(pure.with_name(f"{pure.stem}.rev{revision}{pure.suffix}"))
+    again = f".try{tries}" if tries > 1 else ""
+    return str(pure.with_name(f"{pure.stem}.rev{revision}{again}{pure.suffix}"))
 
 
 def is_revision_of(name: str, stem: str, suffix: str) -> bool:
-    """Whether `name` is `<stem>.rev<N><suffix>`."""
-    return re.fullmatch(rf"{re.escape(stem)}\.rev\d+{re.escape(suffix)}", name) is not None
+    """Whether `name` is one that `revision_of` gives to `<stem><suffix>`."""
+    return re.fullmatch(rf"{re.escape(stem)}\.rev\d+(\.try\d+)?{re.escape(suffix)}", name) is not None
 
 
 def folded(name: str) -> str:

@@ -91,8 +91,8 @@ def _is_foreign(directory: int, stem: str) -> bool:
     return False
 
 
-def give_way(root: Path, path: str, revision: int, mode: int) -> str:
-    """Link `path` and its sidecar to their names of that revision, or copy them where there are no links.
+def give_way(root: Path, path: str, revision: int, tries: int, mode: int) -> str:
+    """Link `path` and its sidecar to their names of that revision and try, or copy them where there are no links.
 
     Raises:
         FileExistsError: something else has that name.
@@ -100,7 +100,7 @@ def give_way(root: Path, path: str, revision: int, mode: int) -> str:
         ValueError: `path` is not a plain relative one.
     """
     *parents, old = names.components(path)
-    new = names.revision_of(old, revision)
+    new = names.revision_of(old, revision, tries)
     directory = folder.open_folder(root, parents, create=False)
     try:
         with folder.locked(directory):

@@ -169,15 +169,15 @@ class ArtifactStore:
         except OSError as error:
             raise Ended(_unstorable(self._root, error)) from error
 
-    async def give_way(self, path: str, revision: int) -> str:
-        """Link `path` and its sidecar to `<name>.rev<revision>.<ext>`; see `Store.give_way`. May be repeated.
+    async def give_way(self, path: str, revision: int, tries: int = 1) -> str:
+        """Link `path` and its sidecar to their names of that revision and try; see `Store.give_way`. May be repeated.
 
         Raises:
             FileExistsError: something else has that name.
             OSError: `path` is not there, or the folder cannot be written.
         """
         return await asyncio.get_running_loop().run_in_executor(
-            self._workers, shelf.give_way, self._root, path, revision, self._mode
+            self._workers, shelf.give_way, self._root, path, revision, tries, self._mode
         )
 
     async def release(self, path: str) -> None:

@@ -169,8 +169,13 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """A file of another revision that stands where a new one belongs. `path` is relative to the output folder."""
+    """A file of another revision, or of an earlier try, that stands where a new one belongs.
+
+    `path` is relative to the output folder; `tries` counts the attempts at that revision that left such a file, up to
+    this one's.
+    """
 
     artifact_id: int
     path: str
     revision: int
+    tries: int

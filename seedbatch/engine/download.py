@@ -109,7 +109,7 @@ class Downloader:
             return
         # Both names stand until the old one is gone, and the ledger hears of it last: a crash in between repeats it.
         try:
-            path = await self._store.give_way(occupant.path, occupant.revision)
+            path = await self._store.give_way(occupant.path, occupant.revision, occupant.tries)
         except FileNotFoundError:
             return  # somebody removed it: the name is free
         await self._store.release(occupant.path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import sqlite3
 import stat
@@ -470,7 +471,7 @@ def _job(connection: sqlite3.Connection, clip: Clip, now: datetime) -> int:
     }
     revision = clip.revision if clip.revision not in taken else max(taken) + 1
     standing = "current" if _stands(connection, name, revision, now) else "superseded"
-    output = clip.path.rpartition(".")[0].removesuffix(f".rev{clip.revision}")
+    output = re.sub(rf"\.rev{clip.revision}(\.try\d+)?$", "", clip.path.rpartition(".")[0])
     if clip.position > 1:
         output = output.removesuffix(f"-{clip.position}")
     ((job_id,),) = connection.execute(

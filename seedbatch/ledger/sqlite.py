@@ -471,13 +471,15 @@ class SqliteLedger:
         await self._run(verb)
 
     async def occupant(self, job_id: int, stem: str) -> Occupant | None:
-        """The file of another revision of this job that stands at the relative path `stem` plus an extension."""
+        """The file of another revision, or of an earlier try, that stands at the path `stem` plus an extension."""
 
         def verb(connection: sqlite3.Connection) -> Occupant | None:
             rows = connection.execute(
-                "SELECT f.id, f.path, o.revision FROM jobs j"
-                " JOIN jobs o ON o.batch_id = j.batch_id AND o.base = j.base AND o.take = j.take AND o.id <> j.id"
-                " JOIN artifacts f ON f.job_id = o.id WHERE j.id = ? AND f.folder = ?",
+                "SELECT f.id, f.path, o.revision, (SELECT count(*) FROM artifacts e WHERE e.job_id = f.job_id"
+                "  AND e.position = f.position AND e.attempt_id <= f.attempt_id)"
+                " FROM jobs j JOIN jobs o ON o.batch_id = j.batch_id AND o.base = j.base AND o.take = j.take"
+                " JOIN artifacts f ON f.job_id = o.id WHERE j.id = ? AND f.folder = ?"
+                " AND f.attempt_id <> (SELECT max(id) FROM attempts WHERE job_id = j.id)",
                 (job_id, self._folder),
             )
             found = (Occupant(*row) for row in rows)

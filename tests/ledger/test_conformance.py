@@ -337,10 +337,25 @@ async def test_an_earlier_revisions_file_is_known_where_it_stands(ledger, clock)
     await ledger.declare(batch(spec("river", prompt="new")), clock.after(1))
     second = await run_one(ledger, clock, "t2")
     occupant = await ledger.occupant(second.job_id, "b/river-1")
-    assert (occupant.path, occupant.revision) == ("b/river-1.mp4", 1)
+    assert (occupant.path, occupant.revision, occupant.tries) == ("b/river-1.mp4", 1, 1)
     await ledger.moved(occupant.artifact_id, "b/river-1.rev1.mp4", clock.after(1))
     assert await ledger.occupant(second.job_id, "b/river-1") is None
     assert await ledger.stored(second.job_id, 1, file("b/river-1.mp4"), clock.after(1))
+
+
+async def test_the_file_of_an_earlier_try_gives_way_too(ledger, clock):
+    await ledger.declare(batch(spec("river")), NOON)
+    urls = ("https://x.example/1.mp4", "https://x.example/2.mp4")
+    for task in ("t1", "t2", "t3"):  # of two files, only the first ever comes
+        delivery = await run_one(ledger, clock, task, urls=urls)
+        occupant = await ledger.occupant(delivery.job_id, "b/river")
+        if occupant is not None:
+            await ledger.moved(occupant.artifact_id, f"b/river.{occupant.tries}.mp4", clock.after(1))
+        assert (occupant and occupant.tries) == {"t1": None, "t2": 1, "t3": 2}[task]
+        await ledger.stored(delivery.job_id, 1, file("b/river.mp4"), clock.after(1))
+        assert await ledger.occupant(delivery.job_id, "b/river") is None  # it is this try's own
+        await ledger.expired(delivery.job_id, "gone", clock.after(1))
+        await ledger.retried(delivery.job_id, "a person", clock.after(1))
 
 
 async def test_scopes_keep_batches_apart(ledger, clock):

@@ -180,6 +180,8 @@ class World:
     slept: timedelta = timedelta()
     tasks: dict[str, Task] = field(default_factory=dict)
     on_the_wire: int = 0
+    # One process at a time gives and takes names in the output folder; the kernel lets go when one dies.
+    naming: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def outputs(self) -> Path:
@@ -429,7 +431,7 @@ class Shelf:
                 return CannotStore("the disk is full")
         return Gone("HTTP 404") if self._client.link_is_dead(download.url) else None
 
-    async def _place(self, target: Path, download: Download) -> StoredFile:
+    async def _place(self, target: Path, download: Download) -> StoredFile | CannotStore:
         content = hashlib.sha512(f"{download.sidecar['task_id']}/{download.sidecar['position']}".encode()).digest()
         stored = StoredFile(
             target.relative_to(self._world.outputs).as_posix(),
@@ -445,10 +447,13 @@ class Shelf:
             await self._pass(0.1, "half a file")
             part.write_bytes(content)
             await self._pass(0.1, "a whole file without its name")
-            sidecar = target.with_suffix(".json")
-            _written(sidecar, json.dumps({**download.sidecar, **facts}))
-            await self._pass(0.0, "a sidecar without its file")
-            part.rename(target)
+            async with self._world.naming:
+                if target.exists():
+                    part.unlink()
+                    return CannotStore("something else lies there")
+                _written(target.with_suffix(".json"), json.dumps({**download.sidecar, **facts}))
+                await self._pass(0.0, "a sidecar without its file")
+                part.rename(target)
             await self._pass(0.0, "a file without its row")
         except asyncio.CancelledError:
             self._life.check()
@@ -466,14 +471,17 @@ class Shelf:
             return None
         return StoredFile(target.relative_to(self._world.outputs).as_posix(), len(content), digest, "video/mp4")
 
-    async def give_way(self, path: str, revision: int) -> str:
-        """Link a file and its sidecar to their names of that revision."""
+    async def give_way(self, path: str, revision: int, tries: int = 1) -> str:
+        """Link a file and its sidecar to their names of that revision and try."""
         self._life.check()
         old = self._world.outputs / path
-        new = old.with_name(f"{old.stem}.rev{revision}{old.suffix}")
+        kept = f"{old.stem}.rev{revision}" + (f".try{tries}" if tries > 1 else "")
+        new = old.with_name(f"{kept}{old.suffix}")
         if old.exists() or not new.exists():
             if not new.exists():
                 os.link(old, new)
+            elif old.read_bytes() != new.read_bytes():
+                raise FileExistsError(new)
             _written(new.with_suffix(".json"), json.dumps({**_read(old.with_suffix(".json")), "file": new.name}))
         await self._pass(0.0, "two names")
         return new.relative_to(self._world.outputs).as_posix()

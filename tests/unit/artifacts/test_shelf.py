@@ -269,3 +269,15 @@ def test_where_there_are_no_links_a_revision_is_a_copy(tmp_path: Path):
 )
 def test_revision_of(path: str, revision: int, name: str):
     assert names.revision_of(path, revision) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        *(("a.rev1.mp4", True), ("a.rev12.try3.mp4", True), ("a.mp4", False), ("a.rev.mp4", False)),
+        *(("a.try2.mp4", False), ("a.rev1.try.mp4", False), ("a.rev1.mp4.mp4", False), ("b.rev1.mp4", False)),
+    ],
+)
+def test_is_revision_of(name: str, is_one: bool):
+    assert names.is_revision_of(name, "a", ".mp4") is is_one
+    assert names.revision_of("a.mp4", 12, 3) == "a.rev12.try3.mp4"
