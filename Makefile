@@ -25,7 +25,7 @@ bench: $(VENV)/.test
 
 # Two thousand kills, a hundred thousand histories, and every crash point in every way: some hours.
 torture: $(VENV)/.test
-	SEEDBATCH_KILLS=334 SEEDBATCH_HISTORIES=100000 SEEDBATCH_CRASH=all SEEDBATCH_FUZZ=1000 $(BIN)/python -m pytest -n 2 tests/proof tests/crash tests/engine/test_fuzz.py
+	SEEDBATCH_KILLS=334 SEEDBATCH_HISTORIES=100000 SEEDBATCH_MACHINE=10000 SEEDBATCH_CRASH=all SEEDBATCH_FUZZ=1000 $(BIN)/python -m pytest -n 2 tests/proof tests/crash tests/engine/test_fuzz.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

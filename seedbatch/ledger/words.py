@@ -7,7 +7,7 @@ from datetime import datetime
 
 from seedbatch.domain.errors import StaleCaller
 from seedbatch.domain.moments import stamp
-from seedbatch.domain.states import FailureClass, JobState
+from seedbatch.domain.states import HELD, FailureClass, JobState
 from seedbatch.domain.work import Failure
 from seedbatch.ledger.attempts import end, fail
 from seedbatch.ledger.rows import move
@@ -47,6 +47,9 @@ def resubmitted(connection: sqlite3.Connection, job_id: int, by: str, now: datet
 
 def retried(connection: sqlite3.Connection, job_id: int, by: str, now: datetime) -> None:
     """A failed, expired or abandoned job is wanted again: pending."""
+    ((state,),) = connection.execute("SELECT state FROM jobs WHERE id = ?", (job_id,))
+    if state not in HELD:  # others may become pending too, but not by this word
+        raise StaleCaller(f"job {job_id} is {state}")
     columns = {"not_before": None, "misses": 0, "gone": 0, "expires_at": None}
     move(connection, job_id, JobState.PENDING, now, "retried", data={"by": by}, columns=columns)
 

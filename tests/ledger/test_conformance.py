@@ -343,6 +343,17 @@ async def test_an_earlier_revisions_file_is_known_where_it_stands(ledger, clock)
     assert await ledger.stored(second.job_id, 1, file("b/river-1.mp4"), clock.after(1))
 
 
+async def test_only_what_is_held_can_be_retried(ledger, clock):
+    await ledger.declare(batch(spec("river")), NOON)
+    (submission,), _ = await claim(ledger, None, FREE, clock.after(1), 1)
+    with pytest.raises(StaleCaller, match="is submitting"):
+        await ledger.retried(submission.job_id, "a person", clock.after(1))
+    await ledger.doubted(submission.attempt_id, "cut", Evidence(), clock.after(1))
+    with pytest.raises(StaleCaller, match="is in_doubt"):
+        await ledger.retried(submission.job_id, "a person", clock.after(1))
+    assert await states(ledger) == {JobState.IN_DOUBT: 1}
+
+
 async def test_the_file_of_an_earlier_try_gives_way_too(ledger, clock):
     await ledger.declare(batch(spec("river")), NOON)
     urls = ("https://x.example/1.mp4", "https://x.example/2.mp4")

@@ -126,7 +126,7 @@ class Process:
         if self.ledger is not None:
             assert isinstance(self.ledger._writer, InlineWriter)
             self.ledger._writer.drop()
-            _let_go(self.ledger)
+            let_go(self.ledger)
         if self.task is not None:
             self.world.loop.call_soon(self.task.cancel)
 
@@ -174,11 +174,11 @@ def template(folder: Path) -> Iterator[Path]:
     """A ledger as it is when it was just made: copying it is quicker than making it."""
     file = folder / "template.db"
     ledger = open_real(file, folder / "outputs")
-    _let_go(ledger)
+    let_go(ledger)
     yield file
 
 
-def _let_go(ledger: SqliteLedger) -> None:
+def let_go(ledger: SqliteLedger) -> None:
     """Close every file that a ledger holds open beside its connection, without a word to anybody."""
     for part in vars(ledger).values():
         if isinstance(handle := getattr(part, "_handle", None), int):
@@ -501,11 +501,11 @@ class _Manifest:
 
     def batches(self) -> list[BatchSpec]:
         """The manifest as it stands."""
-        jobs = tuple(_spec(name, self._edition[name], self._seconds[name]) for name in self._names)
+        jobs = tuple(a_spec(name, self._edition[name], self._seconds[name]) for name in self._names)
         batch = BatchSpec("b", jobs, attempts=self._attempts, budget=self._budget, manifest="m.yaml", digest="0" * 64)
         return [replace(batch, prices=PRICES)]
 
 
-def _spec(name: str, edition: int, seconds: int) -> JobSpec:
+def a_spec(name: str, edition: int, seconds: int) -> JobSpec:
     request = Request(MODEL, {"prompt": f"{name}, edition {edition}", "ratio": "16:9", "duration": seconds})
     return JobSpec(name, name, name, 1, {}, request, request.fingerprint, f"b/{name}", file="m.yaml", line=1)
