@@ -202,6 +202,7 @@ sys.addaudithook(lambda event, _: (folder / owner).unlink() if event == "fcntl.f
 print(is_dead(folder, owner))
 """
     assert answer(program, owners, Path(owner)) == ["True"]
+    assert is_dead(owners, owner)
 
 
 @pytest.mark.parametrize("alive", [True, False])
@@ -260,6 +261,24 @@ def test_who_gives_up_need_not_find_the_mark(owners):
     (owners / owner.id).unlink()
     owner.close()
     assert is_dead(owners, owner.id)
+
+
+def test_who_gives_up_and_cannot_remove_the_mark_is_dead_all_the_same(owners):
+    handles = open_handles()
+    owner = Owner(owners)
+    moved = owners.rename(owners.with_name("elsewhere"))
+    owners.touch()  # no folder any more
+    owner.close()
+    assert open_handles() == handles
+    assert is_dead(moved, owner.id)
+
+
+def test_nobody_takes_over_what_another_began_to_mark(owners, monkeypatch):
+    owners.mkdir(parents=True)
+    (owners / ".0123456789abcdef").touch()
+    monkeypatch.setattr("secrets.token_hex", lambda _: "0123456789abcdef")
+    with pytest.raises(FileExistsError):
+        Owner(owners)
 
 
 @pytest.mark.parametrize("alive", [True, False])

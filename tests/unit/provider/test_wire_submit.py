@@ -469,7 +469,11 @@ WAITS = {
 }
 
 
-@pytest.mark.parametrize(("text", "wait"), WAITS.items(), ids=[text[:40] for text in WAITS])
+# Every name by which pytest finds the test again: not empty, and in ASCII.
+WAIT_IDS = [f"'{text[:40]}'" if text.isascii() else "another script" for text in WAITS]
+
+
+@pytest.mark.parametrize(("text", "wait"), WAITS.items(), ids=WAIT_IDS)
 def test_retry_after(text, wait):
     assert wire.retry_after({"Age": "3", "retry-AFTER": text, "Date": "4"}, NOW) == wait
 
