@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check torture bench clean
+.PHONY: demo test check torture mutants bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/seedbatch apply manifests/quickstart.yaml --sandbox --yes
@@ -27,8 +27,14 @@ bench: $(VENV)/.test
 torture: $(VENV)/.test
 	SEEDBATCH_KILLS=334 SEEDBATCH_HISTORIES=100000 SEEDBATCH_MACHINE=10000 SEEDBATCH_CRASH=all SEEDBATCH_FUZZ=1000 $(BIN)/python -m pytest -n 2 tests/proof tests/crash tests/engine/test_fuzz.py
 
+# Two thousand small mistakes, one at a time, in what decides about money: see docs/mutants.md. An hour or so.
+mutants: $(VENV)/.mutants
+	$(BIN)/python -m mutmut run
+	-$(BIN)/python -m mutmut results
+	$(BIN)/python tests/proof/mutants.py
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	rm -rf $(VENV) mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -41,4 +47,8 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(VENV)/.mutants: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
 	@touch $@

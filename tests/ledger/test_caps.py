@@ -1078,6 +1078,15 @@ async def test_a_violation_is_dated_by_the_providers_own_day(ledger, records, pl
     assert records.accounts(NOON).moderation.rejected == 3
 
 
+async def test_todays_violations_and_those_dated_tomorrow_are_added_up(ledger, records):
+    await ledger.declare(wanted(*jobs(50)), NOON)
+    await reject(ledger, await claim(ledger, 10, brake=STRICT), dated=NOON)
+    await reject(ledger, await claim(ledger, 9, brake=STRICT), dated=MIDNIGHT)
+    assert records.accounts(NOON).moderation.violations == 19
+    assert (await claim(ledger, brake=STRICT)).bars[0].barrier is Barrier.MODERATION
+    assert len((await claim(ledger, now=MIDNIGHT, brake=STRICT)).submissions) == 10
+
+
 async def test_at_midnight_utc_the_count_begins_anew(ledger):
     await ledger.declare(wanted(*jobs(50)), NOON)
     await reject(ledger, await claim(ledger, brake=STRICT))

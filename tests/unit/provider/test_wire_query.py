@@ -98,12 +98,12 @@ def test_an_unknown_status_is_short_and_harmless():
 
 @pytest.mark.parametrize("word", [None, "", "  ", 7, True, ["SUCCESS"]])
 def test_no_status_is_no_answer(word):
-    assert isinstance(read(200, body(status=word)), Unanswered)
+    assert read(200, body(status=word)) == Unanswered("the answer names no status")
 
 
 @pytest.mark.parametrize("task_id", [None, "", "another", 7, TASK.upper(), TASK + " "])
 def test_an_answer_about_another_task_is_rejected(task_id):
-    assert isinstance(read(200, body(taskId=task_id)), Unanswered)
+    assert read(200, body(taskId=task_id)) == Unanswered("the answer is about another task, or about none")
 
 
 URLS = {
@@ -301,6 +301,10 @@ def test_a_key_in_a_report_is_not_kept(name):
     assert isinstance(answer, TaskReport)
     assert getattr(answer, name) == "by [key]"
     assert "very" not in repr(answer)
+
+
+def test_without_a_key_nothing_is_masked():
+    assert report(status="XXXX").status == "XXXX"
 
 
 JSON_VALUES = st.recursive(

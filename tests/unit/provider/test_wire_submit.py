@@ -517,6 +517,12 @@ def test_a_key_in_a_category_is_not_kept():
     assert "very" not in repr(answer)
 
 
+def test_without_a_key_nothing_is_masked():
+    answer = read(400, envelope(400, msg="no XXXX"))
+    assert isinstance(answer, Refused)
+    assert answer.evidence.message == "no XXXX"
+
+
 # -- whatever comes ---------------------------------------------------------------------------------------------
 
 JSON_VALUES = st.recursive(
