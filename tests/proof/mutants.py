@@ -55,6 +55,7 @@ WORDS = [
     (r"(?<=WHERE )(.+?) AND (?![^(]*\))", ""), (r" AND [^(]+?(?= AND |$)", ""),
     (r" AND \(j\.not_before .*?\)", ""), (r" AND \(\? .*?\)\)\)", ""), (r" WHERE \(\? .*?\)\)\)", ""),
 ]  # fmt: skip
+OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 LONGEST = 180.0
 
 
@@ -167,7 +168,7 @@ def passes(tests: list[str], most: float) -> bool:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]))
+        os._exit(pytest.main([*OPTIONS, *tests]))
     end = time.monotonic() + most
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
