@@ -403,6 +403,24 @@ def test_closing_the_write_lock_leaves_its_file_and_no_handle(lock_file):
     assert lock_file.exists()
 
 
+def test_every_lock_is_asked_for_by_a_handle_that_may_write(owners, lock_file, monkeypatch):
+    # NFS gives an exclusive lock to no other.
+    flock, modes = fcntl.flock, []
+
+    def watch(handle: int, operation: int) -> None:
+        modes.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)
+        flock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", watch)
+    owner, lock = Owner(owners), WriteLock(lock_file)
+    assert not is_dead(owners, owner.id)
+    with lock.held():
+        pass
+    assert modes == [os.O_RDWR] * 4
+    owner.close()
+    lock.close()
+
+
 @pytest.mark.usefixtures("no_umask")
 def test_the_write_locks_file_is_private(lock_file):
     WriteLock(lock_file).close()
