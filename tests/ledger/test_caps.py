@@ -228,6 +228,22 @@ async def test_tries_are_attempts_that_reached_the_provider(ledger, clock):
     assert tries == [1, 1, 1, 1, 2]
 
 
+async def test_each_job_has_attempts_and_tries_of_its_own(ledger):
+    await ledger.declare(wanted(*jobs(3)), NOON)
+
+    async def fail(found: Claim) -> None:
+        await run(ledger, found)
+        for one in found.submissions:
+            await ledger.task_failed(one.attempt_id, BROKEN, TaskReport(f"t{one.attempt_id}", "FAILURE"), NOON, NOON)
+
+    for most in (2, 1):
+        await fail(await claim(ledger, most))
+    await fail(await claim(ledger, 3))
+    found = (await claim(ledger)).submissions
+    assert [(one.job_id, one.tries) for one in found] == [(1, 4), (2, 3), (3, 2)]
+    assert [one.reference for one in found] == [f"seedbatch-{ledger.id}-{last}" for last in ("1-4", "2-3", "3-2")]
+
+
 # -- caps ---------------------------------------------------------------------------------------------------------
 
 

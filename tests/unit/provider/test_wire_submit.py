@@ -346,6 +346,18 @@ def test_a_payment_that_is_required_needs_no_other_word(text):
     assert refusal_of(text) is Refusal.CREDITS
 
 
+SIGNS = ("insufficient", "not enough", "too low", "too few", "is low", "is zero", "is 0", "is negative", "exhaust",
+         "deplet", "lack of", "exceed", "out of", "short of", "used up", "use up", "no more", "no remaining",
+         "no credit", "no point", "no balance", "no fund", "top up", "recharge")  # fmt: skip
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_a_part_of_a_word_is_no_sign_of_too_little(sign):
+    assert refusal_of(f"{sign} or less: credits") is Refusal.CREDITS
+    for part in (sign[1:], sign[:-1]):
+        assert refusal_of(f"{part} or less: credits") is Refusal.INVALID, part
+
+
 def test_credits_are_recognised_without_an_envelope():
     answer = read(403, b"insufficient balance")
     assert isinstance(answer, Refused)
