@@ -398,6 +398,8 @@ async def test_a_pace_lets_one_through_and_says_when_the_next(ledger):
     now = NOON + timedelta(seconds=1)
     assert await claim(ledger, now=now, limits=pace) == Claim(due=NOON + timedelta(seconds=2), in_flight=1)
     assert len((await claim(ledger, now=NOON + timedelta(seconds=2), limits=pace)).submissions) == 1
+    now = NOON + timedelta(seconds=3)  # it is the latest that counts
+    assert await claim(ledger, now=now, limits=pace) == Claim(due=NOON + timedelta(seconds=4), in_flight=2)
     full = await claim(ledger, now=NOON + timedelta(seconds=4), limits=pace)
     assert (full.submissions, full.due, full.bars[0].barrier) == ((), None, Barrier.BUDGET)
 
@@ -428,6 +430,22 @@ async def test_what_is_not_due_is_neither_claimed_nor_called_kept_back(ledger):
     assert (full.submissions, full.due, len(full.bars)) == ((), None, 1)
     found = await claim(ledger, now=later)
     assert ([str(each.name) for each in found.submissions], found.due) == (["b/j0"], None)
+
+
+async def test_only_what_is_pending_and_wanted_says_when_to_look_again(ledger):
+    await ledger.declare(wanted(*jobs(1)), NOON)
+    (one,) = (await claim(ledger)).submissions
+    later = NOON + timedelta(seconds=9)
+    await ledger.throttled(one.attempt_id, "429", NOON, later)
+    assert await claim(ledger) == Claim(due=later)
+    await ledger.declare(batch(name="b"), NOON)  # nobody wants it any more
+    assert await claim(ledger) == Claim()
+    await ledger.declare(wanted(*jobs(1)), NOON)
+    (two,) = (await claim(ledger, now=later)).submissions
+    # The clock was set back, so that its moment is to come once more.
+    assert await claim(ledger) == Claim(in_flight=1)
+    await ledger.refused(two.attempt_id, BROKEN, Evidence(), NOON)
+    assert await claim(ledger) == Claim()
 
 
 async def test_scopes_keep_batches_apart_under_caps(ledger):
