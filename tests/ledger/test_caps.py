@@ -391,6 +391,16 @@ async def test_limits_hold_beside_caps(ledger):
     assert (len(third.submissions), third.in_flight) == (1, 5)
 
 
+async def test_what_has_been_submitted_leaves_its_place_to_another(ledger):
+    await ledger.declare(wanted(*jobs(5)), NOON)
+    one, two, three = (await claim(ledger, 3)).submissions
+    await sent(ledger, one.attempt_id, "succeeded")
+    await sent(ledger, two.attempt_id, "failed")
+    assert await claim(ledger, limits=Limits(submitting=1)) == Claim(in_flight=1)
+    await ledger.accepted(three.attempt_id, "t3", NOON, NOON)
+    assert len((await claim(ledger, limits=Limits(submitting=1))).submissions) == 1
+
+
 async def test_a_pace_lets_one_through_and_says_when_the_next(ledger):
     await ledger.declare(wanted(*jobs(3), max_jobs=2), NOON)
     pace = Limits(submits_per_minute=30)

@@ -128,6 +128,13 @@ def changes(node: ast.AST, pattern: bool, states: set[str]) -> Iterator[tuple[as
             yield from changes(child, inside, states)
 
 
+def compared(old: str, new: str) -> str:
+    """Both from shortly before they begin to differ."""
+    alike = next((at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), 0)
+    start = max(0, alike - 20)
+    return f"{old[start : start + 60]} -> {new[start : start + 60]}"
+
+
 def mutants(source: str) -> Iterator[tuple[str, str]]:
     """Every mutant with a word on what it is."""
     tree = ast.parse(source)
@@ -147,7 +154,7 @@ def mutants(source: str) -> Iterator[tuple[str, str]]:
                 seen.add(text)
                 old = before if at is None else before[at]
                 line = getattr(old, "lineno", statement.lineno)
-                yield f"{line}: {ast.unparse(old)[:60]} -> {ast.unparse(other)[:60]}", text
+                yield f"{line}: {compared(ast.unparse(old), ast.unparse(other))}", text
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.search(node.value):
             before = node.value

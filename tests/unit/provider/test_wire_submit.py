@@ -173,6 +173,7 @@ def test_an_answer_that_names_a_task_beside_an_error_is_in_doubt_and_keeps_the_i
         b'{"code":400,"n":NaN,"taskId":7}',
         b'{"code":400,"n":NaN,"taskId":["t-1"]}',
         b'{"code":400,"data":{"taskId":',
+        b'{"code":400,"data":{"taskId":nul',
     ],
 )
 def test_an_unreadable_answer_that_mentions_a_task_is_no_refusal(status, body):
@@ -183,7 +184,14 @@ def test_an_unreadable_answer_that_mentions_a_task_is_no_refusal(status, body):
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"code":400,"data":{"taskId" : null', b'{"subtask_id":"x"', b'{"parent-taskId":"x"', b"taskId is missing"],
+    [
+        b'{"taskId":null',
+        b'{"code":400,"data":{"taskId" : null',
+        b'{"task_id":  null',
+        b'{"subtask_id":"x"',
+        b'{"parent-taskId":"x"',
+        b"taskId is missing",
+    ],
 )
 def test_an_unreadable_answer_that_mentions_no_task_may_refuse(body):
     assert isinstance(read(400, body), Refused)
@@ -356,6 +364,11 @@ def test_a_part_of_a_word_is_no_sign_of_too_little(sign):
     assert refusal_of(f"{sign} or less: credits") is Refusal.CREDITS
     for part in (sign[1:], sign[:-1]):
         assert refusal_of(f"{part} or less: credits") is Refusal.INVALID, part
+
+
+@pytest.mark.parametrize("part", ["ayment required", "payment require", "rrears", "arrear"])
+def test_a_part_of_a_word_is_no_payment(part):
+    assert refusal_of(f"{part} of it") is Refusal.INVALID
 
 
 def test_credits_are_recognised_without_an_envelope():
