@@ -62,6 +62,19 @@ def test_the_message_is_the_first_text_where_messages_are_put(envelope, message)
     assert said(**envelope).evidence.message == message
 
 
+@pytest.mark.parametrize(
+    ("envelope", "words"),
+    [
+        ({"code": 400, "msg": "prompt is required"}, 'HTTP 400, code 400, "prompt is required"'),
+        ({"code": 0}, "HTTP 400, code 0"),
+        ({"msg": "x"}, 'HTTP 400, "x"'),
+        ({}, "HTTP 400"),
+    ],
+)
+def test_an_answer_in_one_line(envelope, words):
+    assert said(**envelope).words == words
+
+
 @pytest.mark.parametrize("data", [None, [], ["x"], "x", 7])
 def test_data_that_is_no_object_is_empty(data):
     assert said(code=0, data=data).data == {}
