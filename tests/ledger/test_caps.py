@@ -1079,6 +1079,16 @@ async def test_a_brake_with_nothing_to_hold_back_is_silent(ledger):
     assert await claim(ledger, brake=STRICT) == Claim(in_flight=19)
 
 
+async def test_a_brake_holds_back_neither_what_has_ended_nor_another_scope(ledger):
+    await ledger.declare(wanted(*jobs(1), name="earlier"), NOON)
+    await ledger.declare(wanted(*jobs(20), name="later"), NOON)
+    first, *_ = (await claim(ledger, scope={"later"}, brake=Brake(500))).submissions
+    assert await claim(ledger, scope={"later"}, brake=STRICT) == Claim(in_flight=20)
+    await ledger.refused(first.attempt_id, BROKEN, Evidence(), NOON)
+    assert await claim(ledger, scope={"later"}, brake=STRICT) == Claim(in_flight=19)
+    assert len((await claim(ledger, scope={"earlier"}, brake=STRICT)).bars) == 1
+
+
 async def test_a_brake_holds_beside_caps_and_limits(ledger):
     await ledger.declare(wanted(*jobs(30), max_jobs=25), NOON)
     assert len((await claim(ledger, brake=STRICT)).submissions) == 19
