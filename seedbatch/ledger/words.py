@@ -63,7 +63,7 @@ def abandoned(connection: sqlite3.Connection, job_id: int, by: str, now: datetim
     attempt_id = None if row is None else int(row[0])
     if attempt_id is not None:
         end(connection, attempt_id, "abandoned", now)
-    columns = {"reason": f"abandoned by {by}", "not_before": None}
+    columns = {"reason": f"by {by}", "not_before": None}
     move(
         connection,
         job_id,

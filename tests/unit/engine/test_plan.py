@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -36,12 +35,9 @@ class Past:
         if state is S.PENDING:
             return
         if state is S.ABANDONED:
-            await self.ledger.tally(None)
-            with closing(sqlite3.connect(self.path)) as connection, connection:
-                connection.execute(
-                    "UPDATE jobs SET state = 'abandoned' WHERE id ="
-                    " (SELECT id FROM jobs WHERE state = 'pending' AND standing = 'current' ORDER BY id LIMIT 1)"
-                )
+            with closing(SqliteRecords(self.path)) as records:
+                pending = next(job for job in records.jobs() if job.state is S.PENDING)
+            await self.ledger.abandoned(pending.job_id, "ana", NOON)
             return
         ledger = self.ledger
         (one,), _ = await claim(ledger, None, Limits(), NOON, 1)
@@ -100,7 +96,7 @@ STANDING_STILL = {
     S.IN_DOUBT: ("held", "in doubt: it may have been accepted and charged, so it is not sent again"),
     S.FAILED: ("held", "failed: no such ratio"),
     S.EXPIRED: ("held", "expired: HTTP 403"),
-    S.ABANDONED: ("held", "abandoned"),
+    S.ABANDONED: ("held", "abandoned: by ana"),
 }
 ORPHANED = {
     S.PENDING: "no longer in the manifest; never submitted",
