@@ -151,7 +151,7 @@ class Builder:
         if event.tag is not None and event.tag not in (f"{_CORE}{'map' if is_mapping else 'seq'}", "!"):
             raise _foreign(event)
         if len(self._levels) >= DEEPEST:
-            raise _deep(event)
+            raise _deep(event.start_mark)
         self._nodes += 1
         anchor = None
         if event.anchor:
@@ -180,7 +180,7 @@ class Builder:
         if not anchor.done:
             raise Wrong(event.start_mark, "alias", f"&{event.anchor} holds itself")
         if len(self._levels) + anchor.depth > DEEPEST:
-            raise _deep(event)
+            raise _deep(event.start_mark)
         # An alias counts for all that it stands for, or a few lines could stand for billions.
         self._nodes += anchor.size
         self._replayed += anchor.size
@@ -255,6 +255,8 @@ def _syntax(text: str, error: Any) -> Wrong:
     mark = error.problem_mark or error.context_mark
     if error.context_mark and "end of stream" in (error.problem or ""):
         mark = error.context_mark  # where it begins says more than where the file ends
+    if "maximum nesting depth" in (error.problem or ""):
+        return _deep(mark)  # libyaml 0.2.6 stops by itself at 1,000, at times before it gave the first event
     lines = text.split("\n", mark.line + 1) if mark else []
     before = lines[mark.line][: mark.column + 1] if mark and mark.line < len(lines) else ""
     indent = before[: len(before) - len(before.lstrip())]
@@ -294,5 +296,5 @@ def _foreign(event: Any) -> Wrong:
     return Wrong(event.start_mark, "tag", f"the tag {tag} is not allowed here", "remove it")
 
 
-def _deep(event: Any) -> Wrong:
-    return Wrong(event.start_mark, "depth", f"this is nested deeper than {DEEPEST} levels")
+def _deep(mark: Any) -> Wrong:
+    return Wrong(mark, "depth", f"this is nested deeper than {DEEPEST} levels")
