@@ -168,21 +168,21 @@ class DownloadLedger(Protocol):
         """Up to `most` succeeded jobs that nobody is downloading, earliest expiry first; and when the next is due."""
         ...
 
-    async def stored(self, job_id: int, position: int, file: StoredFile, now: datetime) -> bool:
+    async def stored(self, attempt_id: int, position: int, file: StoredFile, now: datetime) -> bool:
         """One file is on disk. Returns True if it was the last one: completed."""
         ...
 
     async def fetch_later(
-        self, job_id: int, cause: str, now: datetime, not_before: datetime, *, gone: bool = False
+        self, attempt_id: int, cause: str, now: datetime, not_before: datetime, *, gone: bool = False
     ) -> None:
         """Not this time: still succeeded, one more miss."""
         ...
 
-    async def renewed(self, job_id: int, report: TaskReport, now: datetime) -> None:
+    async def renewed(self, attempt_id: int, report: TaskReport, now: datetime) -> None:
         """A new query offers the outputs at new URLs; the caller keeps its claim on the job."""
         ...
 
-    async def expired(self, job_id: int, cause: str, now: datetime) -> None:
+    async def expired(self, attempt_id: int, cause: str, now: datetime) -> None:
         """The outputs are gone."""
         ...
 

@@ -72,7 +72,7 @@ class Downloader:
         except asyncio.CancelledError:
             now = self._crew.now()
             with suppress(StaleCaller):  # it was recorded in the very moment of the interruption
-                await self._ledger.fetch_later(delivery.job_id, "interrupted", now, now)
+                await self._ledger.fetch_later(delivery.attempt_id, "interrupted", now, now)
             raise
         finally:
             self._crew.deliveries.stir()
@@ -96,7 +96,7 @@ class Downloader:
                 fresh = urls[output.position - 1]
                 if fresh == output.url:
                     return result
-                await self._ledger.renewed(delivery.job_id, report, self._crew.now())
+                await self._ledger.renewed(delivery.attempt_id, report, self._crew.now())
                 return await self._fetch(delivery, Output(output.position, fresh))
             case TaskReport() | NotFound():
                 return result
@@ -136,7 +136,7 @@ class Downloader:
 
     async def _stored(self, delivery: Delivery, output: Output, file: StoredFile) -> None:
         self._not_storable.clear()
-        last = await self._ledger.stored(delivery.job_id, output.position, file, self._crew.now())
+        last = await self._ledger.stored(delivery.attempt_id, output.position, file, self._crew.now())
         self._crew.report(
             Kind.STORED,
             delivery.name,
@@ -150,7 +150,7 @@ class Downloader:
             self._crew.report(Kind.COMPLETED, delivery.name, task_id=delivery.task_id, path=file.path)
 
     async def _expire(self, delivery: Delivery, cause: str) -> None:
-        await self._ledger.expired(delivery.job_id, cause, self._crew.now())
+        await self._ledger.expired(delivery.attempt_id, cause, self._crew.now())
         self.left.discard(delivery.job_id)
         self._crew.report(Kind.EXPIRED, delivery.name, reason=cause)
 
@@ -159,7 +159,7 @@ class Downloader:
         wait = backoff(delivery.misses + 1)
         if retry_after is not None:
             wait = max(wait, timedelta(seconds=retry_after))
-        await self._ledger.fetch_later(delivery.job_id, cause, now, now + wait, gone=gone)
+        await self._ledger.fetch_later(delivery.attempt_id, cause, now, now + wait, gone=gone)
         self._crew.report(Kind.NOT_FETCHED, delivery.name, reason=cause)
 
     async def _refused(self, delivery: Delivery, cause: str) -> None:
@@ -179,6 +179,6 @@ class Downloader:
 
     async def _put_off(self, delivery: Delivery, cause: str) -> None:
         now = self._crew.now()
-        await self._ledger.fetch_later(delivery.job_id, cause, now, now + _PUT_OFF)
+        await self._ledger.fetch_later(delivery.attempt_id, cause, now, now + _PUT_OFF)
         self.left.add(delivery.job_id)
         self._crew.report(Kind.NOT_FETCHED, delivery.name, reason=cause)

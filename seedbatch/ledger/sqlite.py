@@ -403,11 +403,11 @@ class SqliteLedger:
 
         return await self._run(verb)
 
-    async def stored(self, job_id: int, position: int, file: StoredFile, now: datetime) -> bool:
+    async def stored(self, attempt_id: int, position: int, file: StoredFile, now: datetime) -> bool:
         """One file is on disk. Returns True if it was the last one: completed."""
 
         def verb(connection: sqlite3.Connection) -> bool:
-            attempt_id = self._downloading(connection, job_id)
+            job_id = self._downloading(connection, attempt_id)
             connection.execute(
                 "INSERT INTO artifacts (job_id, attempt_id, position, folder, path, bytes, sha256, content_type,"
                 " stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -426,12 +426,12 @@ class SqliteLedger:
         return await self._run(verb)
 
     async def fetch_later(
-        self, job_id: int, cause: str, now: datetime, not_before: datetime, *, gone: bool = False
+        self, attempt_id: int, cause: str, now: datetime, not_before: datetime, *, gone: bool = False
     ) -> None:
         """Not this time: still succeeded, one more miss."""
 
         def verb(connection: sqlite3.Connection) -> None:
-            attempt_id = self._downloading(connection, job_id)
+            job_id = self._downloading(connection, attempt_id)
             connection.execute(
                 "UPDATE jobs SET downloader = NULL, misses = misses + 1, gone = gone + ?, not_before = ?, reason = ?,"
                 " updated_at = ? WHERE id = ?",
@@ -441,11 +441,11 @@ class SqliteLedger:
 
         await self._run(verb)
 
-    async def renewed(self, job_id: int, report: TaskReport, now: datetime) -> None:
+    async def renewed(self, attempt_id: int, report: TaskReport, now: datetime) -> None:
         """A new query offers the outputs at new URLs; the caller keeps its claim on the job."""
 
         def verb(connection: sqlite3.Connection) -> None:
-            attempt_id = self._downloading(connection, job_id)
+            job_id = self._downloading(connection, attempt_id)
             connection.executemany(
                 "INSERT INTO outputs (attempt_id, position, url) VALUES (?, ?, ?)"
                 " ON CONFLICT (attempt_id, position) DO UPDATE SET url = excluded.url",
@@ -456,11 +456,11 @@ class SqliteLedger:
 
         await self._run(verb)
 
-    async def expired(self, job_id: int, cause: str, now: datetime) -> None:
+    async def expired(self, attempt_id: int, cause: str, now: datetime) -> None:
         """The outputs are gone."""
 
         def verb(connection: sqlite3.Connection) -> None:
-            attempt_id = self._downloading(connection, job_id)
+            job_id = self._downloading(connection, attempt_id)
             columns = {"reason": cause}
             data = {"cause": cause}
             move(
@@ -519,14 +519,20 @@ class SqliteLedger:
         """An unfinished job is no longer wanted: nobody asks about it; what it may cost stays counted."""
         await self._run(lambda connection: words.abandoned(connection, job_id, by, now))
 
-    def _downloading(self, connection: sqlite3.Connection, job_id: int) -> int:
+    def _downloading(self, connection: sqlite3.Connection, attempt_id: int) -> int:
+        """The job whose outputs of this attempt this process downloads.
+
+        The attempt, not the job: where a person gave a job up and wanted it again, the slow download of the earlier try
+        must not count as the later one's, which the same process may be downloading beside it.
+        """
         row = connection.execute(
-            "SELECT (SELECT max(id) FROM attempts WHERE job_id = j.id) FROM jobs j"
-            " WHERE j.id = ? AND j.state = 'succeeded' AND j.downloader = ?",
-            (job_id, self._owner.id),
+            "SELECT j.id FROM attempts a JOIN jobs j ON j.id = a.job_id"
+            " WHERE a.id = ? AND j.state = 'succeeded' AND j.downloader = ?"
+            " AND a.id = (SELECT max(id) FROM attempts WHERE job_id = j.id)",
+            (attempt_id, self._owner.id),
         ).fetchone()
         if row is None:
-            raise StaleCaller(f"job {job_id} is not being downloaded by this process")
+            raise StaleCaller(f"attempt {attempt_id} is not being downloaded by this process")
         return int(row[0])
 
 

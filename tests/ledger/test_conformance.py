@@ -62,7 +62,7 @@ async def test_a_job_goes_from_wanted_to_disk(ledger, clock, records):
     (delivery,), _ = await ledger.claim_deliveries(None, clock.after(1), 5)
     assert [output.url for output in delivery.outputs] == ["https://x.example/1.mp4"]
     assert delivery.sidecar["task_id"] == "t1"
-    assert await ledger.stored(delivery.job_id, 1, file("b/river-1.mp4"), clock.after(1))
+    assert await ledger.stored(delivery.attempt_id, 1, file("b/river-1.mp4"), clock.after(1))
     assert await states(ledger) == {JobState.COMPLETED: 1}
     (job,) = records.jobs()
     assert (job.state, job.task_id, job.attempts) == (JobState.COMPLETED, "t1", 1)
@@ -174,9 +174,9 @@ async def test_stale_callers_change_nothing(ledger, clock):
         ledger.accepted(submission.attempt_id, "t2", clock.now, clock.now),
         ledger.not_sent(submission.attempt_id, "x", clock.now, clock.now),
         ledger.doubted(submission.attempt_id, "x", Evidence(), clock.now),
-        ledger.stored(submission.job_id, 1, file("x.mp4"), clock.now),
-        ledger.fetch_later(submission.job_id, "x", clock.now, clock.now),
-        ledger.expired(submission.job_id, "x", clock.now),
+        ledger.stored(submission.attempt_id, 1, file("x.mp4"), clock.now),
+        ledger.fetch_later(submission.attempt_id, "x", clock.now, clock.now),
+        ledger.expired(submission.attempt_id, "x", clock.now),
         ledger.succeeded(999, report("t1"), clock.now, clock.now),
     ):
         with pytest.raises(StaleCaller):
@@ -236,8 +236,8 @@ async def test_deliveries_come_earliest_expiry_first_and_once(another, clock):
     rest, _ = await two.claim_deliveries(None, clock.after(1), 2)
     assert [delivery.task_id for delivery in (*first, *rest)] == ["t1", "t2", "t0"]
     with pytest.raises(StaleCaller):
-        await two.stored(first[0].job_id, 1, file("x.mp4"), clock.now)
-    await one.fetch_later(first[0].job_id, "busy", clock.now, clock.now + timedelta(seconds=5))
+        await two.stored(first[0].attempt_id, 1, file("x.mp4"), clock.now)
+    await one.fetch_later(first[0].attempt_id, "busy", clock.now, clock.now + timedelta(seconds=5))
     assert await two.claim_deliveries(None, clock.after(1), 5) == ([], clock.now + timedelta(seconds=4))
     (again,), _ = await two.claim_deliveries(None, clock.after(5), 5)
     assert (again.task_id, again.misses) == ("t1", 1)
@@ -246,16 +246,16 @@ async def test_deliveries_come_earliest_expiry_first_and_once(another, clock):
 async def test_several_outputs_are_all_needed(ledger, clock, records):
     await ledger.declare(batch(spec("river")), NOON)
     delivery = await run_one(ledger, clock, urls=("https://x.example/1.mp4", "https://x.example/2.mp4"))
-    assert not await ledger.stored(delivery.job_id, 2, file("b/river-2.mp4"), clock.after(1))
-    await ledger.fetch_later(delivery.job_id, "cut", clock.after(1), clock.now)
+    assert not await ledger.stored(delivery.attempt_id, 2, file("b/river-2.mp4"), clock.after(1))
+    await ledger.fetch_later(delivery.attempt_id, "cut", clock.after(1), clock.now)
     (again,), _ = await ledger.claim_deliveries(None, clock.after(1), 5)
     assert [output.position for output in again.outputs] == [1]
-    await ledger.renewed(again.job_id, report("t1", "https://y.example/1", "https://y.example/2"), clock.after(1))
+    await ledger.renewed(again.attempt_id, report("t1", "https://y.example/1", "https://y.example/2"), clock.after(1))
     assert await ledger.claim_deliveries(None, clock.after(1), 5) == ([], None)  # it is still being downloaded
-    await ledger.fetch_later(again.job_id, "cut", clock.after(1), clock.now)
+    await ledger.fetch_later(again.attempt_id, "cut", clock.after(1), clock.now)
     (renewed,), _ = await ledger.claim_deliveries(None, clock.after(1), 5)
     assert ([output.url for output in renewed.outputs], renewed.renewals) == (["https://y.example/1"], 1)
-    assert await ledger.stored(renewed.job_id, 1, file("b/river.mp4"), clock.after(1))
+    assert await ledger.stored(renewed.attempt_id, 1, file("b/river.mp4"), clock.after(1))
     (job,) = records.jobs()
     assert [artifact.path.rpartition("/")[2] for artifact in job.artifacts] == ["river.mp4", "river-2.mp4"]
 
@@ -263,7 +263,7 @@ async def test_several_outputs_are_all_needed(ledger, clock, records):
 async def test_what_is_gone_is_expired(ledger, clock):
     await ledger.declare(batch(spec("river")), NOON)
     delivery = await run_one(ledger, clock)
-    await ledger.expired(delivery.job_id, "404", clock.after(1))
+    await ledger.expired(delivery.attempt_id, "404", clock.after(1))
     assert await states(ledger) == {JobState.EXPIRED: 1}
     assert await claim(ledger, None, FREE, clock.after(10**6), 5) == ([], None)
 
@@ -333,14 +333,14 @@ async def test_takes_keep_their_job(ledger, clock, records):
 async def test_an_earlier_revisions_file_is_known_where_it_stands(ledger, clock):
     await ledger.declare(batch(spec("river", prompt="old")), NOON)
     delivery = await run_one(ledger, clock)
-    await ledger.stored(delivery.job_id, 1, file("b/river-1.mp4"), clock.after(1))
+    await ledger.stored(delivery.attempt_id, 1, file("b/river-1.mp4"), clock.after(1))
     await ledger.declare(batch(spec("river", prompt="new")), clock.after(1))
     second = await run_one(ledger, clock, "t2")
     occupant = await ledger.occupant(second.job_id, "b/river-1")
     assert (occupant.path, occupant.revision, occupant.tries) == ("b/river-1.mp4", 1, 1)
     await ledger.moved(occupant.artifact_id, "b/river-1.rev1.mp4", clock.after(1))
     assert await ledger.occupant(second.job_id, "b/river-1") is None
-    assert await ledger.stored(second.job_id, 1, file("b/river-1.mp4"), clock.after(1))
+    assert await ledger.stored(second.attempt_id, 1, file("b/river-1.mp4"), clock.after(1))
 
 
 async def test_only_what_is_held_can_be_retried(ledger, clock):
@@ -363,10 +363,31 @@ async def test_the_file_of_an_earlier_try_gives_way_too(ledger, clock):
         if occupant is not None:
             await ledger.moved(occupant.artifact_id, f"b/river.{occupant.tries}.mp4", clock.after(1))
         assert (occupant and occupant.tries) == {"t1": None, "t2": 1, "t3": 2}[task]
-        await ledger.stored(delivery.job_id, 1, file("b/river.mp4"), clock.after(1))
+        await ledger.stored(delivery.attempt_id, 1, file("b/river.mp4"), clock.after(1))
         assert await ledger.occupant(delivery.job_id, "b/river") is None  # it is this try's own
-        await ledger.expired(delivery.job_id, "gone", clock.after(1))
+        await ledger.expired(delivery.attempt_id, "gone", clock.after(1))
         await ledger.retried(delivery.job_id, "a person", clock.after(1))
+
+
+async def test_the_slow_download_of_an_earlier_try_does_not_count_as_the_later_one(ledger, clock):
+    await ledger.declare(batch(spec("river")), NOON)
+    urls = ("https://x.example/1.mp4", "https://x.example/2.mp4")
+    slow = await run_one(ledger, clock, "t1", urls=urls)
+    await ledger.abandoned(slow.job_id, "a person", clock.after(1))
+    await ledger.retried(slow.job_id, "a person", clock.after(1))
+    delivery = await run_one(ledger, clock, "t2")
+    assert (delivery.job_id, delivery.attempt_id) != (slow.job_id, slow.attempt_id)
+    for verb in (
+        ledger.stored(slow.attempt_id, 1, file("b/river.mp4"), clock.now),
+        ledger.stored(slow.attempt_id, 2, file("b/river-2.mp4"), clock.now),
+        ledger.fetch_later(slow.attempt_id, "cut", clock.now, clock.now),
+        ledger.renewed(slow.attempt_id, report("t1", *urls), clock.now),
+        ledger.expired(slow.attempt_id, "gone", clock.now),
+    ):
+        with pytest.raises(StaleCaller):
+            await verb
+    assert await states(ledger) == {JobState.SUCCEEDED: 1}
+    assert await ledger.stored(delivery.attempt_id, 1, file("b/river.mp4"), clock.after(1))
 
 
 async def test_scopes_keep_batches_apart(ledger, clock):

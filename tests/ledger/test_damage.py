@@ -54,7 +54,7 @@ async def lived(path: Path) -> Path:
     deliveries, _ = await ledger.claim_deliveries(None, NOON, 2)
     for one in deliveries:
         name = f"{one.output}.mp4"
-        await ledger.stored(one.job_id, 1, StoredFile(name, 4, "a" * 64, "video/mp4"), NOON)
+        await ledger.stored(one.attempt_id, 1, StoredFile(name, 4, "a" * 64, "video/mp4"), NOON)
     await ledger.abandoned(tasks[4].job_id, "somebody", NOON)
     await ledger.aclose()
     return path

@@ -241,7 +241,7 @@ async def test_a_project_folder_may_be_moved_as_a_whole(filled, tmp_path):
     (task,), _ = await ledger.claim_queries(None, NOON, 1)
     await ledger.succeeded(task.attempt_id, TaskReport("t1", "SUCCESS", MediaKind.VIDEO, ("https://x/1",)), NOON, NOON)
     (delivery,), _ = await ledger.claim_deliveries(None, NOON, 1)
-    await ledger.stored(delivery.job_id, 1, StoredFile("b/a.mp4", 1, "a" * 64, "video/mp4"), NOON)
+    await ledger.stored(delivery.attempt_id, 1, StoredFile("b/a.mp4", 1, "a" * 64, "video/mp4"), NOON)
     await ledger.aclose()
     moved = tmp_path / "elsewhere"
     shutil.move(filled.parent, moved)

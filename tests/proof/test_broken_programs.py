@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -112,20 +113,25 @@ class NeverRescues(SqliteLedger):
         return []
 
 
+def _complete(connection: sqlite3.Connection, attempt_id: int, now: datetime) -> None:
+    ((job_id,),) = connection.execute("SELECT job_id FROM attempts WHERE id = ?", (attempt_id,))
+    rows.move(connection, job_id, JobState.COMPLETED, now, "completed")
+
+
 class CompletesTooSoon(SqliteLedger):
     """The first of several files is taken for all."""
 
-    async def stored(self, job_id: int, position: int, file: StoredFile, now: datetime) -> bool:
-        if not await super().stored(job_id, position, file, now):
-            await self._run(lambda connection: rows.move(connection, job_id, JobState.COMPLETED, now, "completed"))
+    async def stored(self, attempt_id: int, position: int, file: StoredFile, now: datetime) -> bool:
+        if not await super().stored(attempt_id, position, file, now):
+            await self._run(lambda connection: _complete(connection, attempt_id, now))
         return True
 
 
 class MisjudgesSizes(SqliteLedger):
     """An artifact's size is off by one."""
 
-    async def stored(self, job_id: int, position: int, file: StoredFile, now: datetime) -> bool:
-        return await super().stored(job_id, position, replace(file, bytes=file.bytes + 1), now)
+    async def stored(self, attempt_id: int, position: int, file: StoredFile, now: datetime) -> bool:
+        return await super().stored(attempt_id, position, replace(file, bytes=file.bytes + 1), now)
 
 
 class CountsNoViolations(SqliteLedger):

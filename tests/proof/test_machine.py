@@ -357,7 +357,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """What would come next if nothing went wrong, so that sequences reach the end of a job's life."""
         if self.book.states("succeeded"):
             self.claim_deliveries(pick, 3)
-            self.fetched(pick, which, "stored")
+            self.fetched(pick, which, 1, "stored")
         elif self.book.states("running"):
             self.reported(pick, which, "succeeded", outputs, retry=False)
         elif self.book.states("submitting"):
@@ -449,8 +449,13 @@ class LedgerMachine(RuleBasedStateMachine):
             job.downloader = ledger._owner.id
 
     @precondition(lambda self: self.book.states("succeeded"))
-    @rule(pick=small, which=small, what=st.sampled_from(["stored", "stored", "later", "gone", "renewed", "expired"]))
-    def fetched(self, pick: int, which: int, what: str) -> None:
+    @rule(
+        pick=small,
+        which=small,
+        earlier=small,
+        what=st.sampled_from(["stored", "stored", "later", "gone", "renewed", "expired", "expired"]),
+    )
+    def fetched(self, pick: int, which: int, earlier: int, what: str) -> None:
         ledger, book = self.ledger(pick), self.book
         if not book.jobs:
             return
@@ -461,19 +466,21 @@ class LedgerMachine(RuleBasedStateMachine):
         job_id = chosen[which % len(chosen)]
         job, later = book.jobs[job_id], self.now + timedelta(seconds=30)
         latest = book.attempts[book.of(job_id)[-1]] if book.of(job_id) else None
+        attempts = book.of(job_id) or [0]
+        attempt_id = attempts[-1 if earlier else 0]  # now and then a slow download of the first try
         offered = 0 if latest is None else latest.outputs
         position = min(set(range(1, offered + 1)) - job.files, default=1)
         path = f"b/{job_id}-{len(book.of(job_id))}-{position}.mp4"
         urls = tuple(f"https://y.example/{place}" for place in range(offered))
         report = TaskReport("", "SUCCESS", MediaKind.VIDEO, urls)
         verbs: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
-            "stored": lambda: ledger.stored(job_id, position, StoredFile(path, 1, "a" * 64, "video/mp4"), self.now),
-            "later": lambda: ledger.fetch_later(job_id, "x", self.now, later),
-            "gone": lambda: ledger.fetch_later(job_id, "x", self.now, later, gone=True),
-            "renewed": lambda: ledger.renewed(job_id, report, self.now),
-            "expired": lambda: ledger.expired(job_id, "x", self.now),
+            "stored": lambda: ledger.stored(attempt_id, position, StoredFile(path, 1, "a" * 64, "video/mp4"), self.now),
+            "later": lambda: ledger.fetch_later(attempt_id, "x", self.now, later),
+            "gone": lambda: ledger.fetch_later(attempt_id, "x", self.now, later, gone=True),
+            "renewed": lambda: ledger.renewed(attempt_id, report, self.now),
+            "expired": lambda: ledger.expired(attempt_id, "x", self.now),
         }
-        if job.state != "succeeded" or job.downloader != ledger._owner.id:
+        if job.state != "succeeded" or job.downloader != ledger._owner.id or attempt_id != attempts[-1]:
             self.must_refuse(verbs[what])
             return
         last = self.do(verbs[what]())
@@ -486,6 +493,12 @@ class LedgerMachine(RuleBasedStateMachine):
             job.downloader, job.not_before = None, later
         elif what == "expired":
             job.state, job.downloader = "expired", None
+
+    @precondition(lambda self: self.book.states("succeeded"))
+    @rule(pick=small, which=st.integers(0, 5), what=st.sampled_from(["expired", "later"]))
+    def fetched_in_vain(self, pick: int, which: int, what: str) -> None:
+        """What chance seldom comes to: a job that this very process downloads, and cannot have."""
+        self.fetched(pick, which, 1, what)
 
     # -- a person -------------------------------------------------------------------------------------------------
 
@@ -649,9 +662,9 @@ class FreesDoubts(SqliteLedger):
 class NeedsNoClaim(SqliteLedger):
     """Whoever downloaded a file may say so."""
 
-    def _downloading(self, connection: sqlite3.Connection, job_id: int) -> int:
-        ((number,),) = connection.execute("SELECT coalesce(max(id), 0) FROM attempts WHERE job_id = ?", (job_id,))
-        return int(number)
+    def _downloading(self, connection: sqlite3.Connection, attempt_id: int) -> int:
+        ((job_id,),) = connection.execute("SELECT coalesce(max(job_id), 0) FROM attempts WHERE id = ?", (attempt_id,))
+        return int(job_id)
 
 
 @pytest.mark.parametrize("broken", [SendsOrphansAgain, FreesDoubts, NeedsNoClaim])

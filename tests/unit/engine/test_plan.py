@@ -61,9 +61,9 @@ class Past:
         ((delivery,), _) = await ledger.claim_deliveries(None, NOON, 1)
         if state is S.COMPLETED:
             file = StoredFile(f"{delivery.output}.mp4", 10, "a" * 64, "video/mp4")
-            await ledger.stored(delivery.job_id, 1, file, NOON)
+            await ledger.stored(delivery.attempt_id, 1, file, NOON)
         else:
-            await ledger.expired(delivery.job_id, "HTTP 403", NOON)
+            await ledger.expired(delivery.attempt_id, "HTTP 403", NOON)
 
     def plan(self, *specs):
         with closing(SqliteRecords(self.path)) as records:
