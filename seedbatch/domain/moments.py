@@ -5,18 +5,25 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+_WIDTH = len("2026-11-23T18:07:00.000000Z")
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)")
 
 
 def stamp(moment: datetime) -> str:
     """`moment` (aware) as text such as `2026-11-23T18:07:00.000000Z`."""
-    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    text = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return f"{text[:-6]}Z"
 
 
 def moment(text: str) -> datetime:
-    """The aware moment that `stamp` wrote."""
-    return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC)
+    """The aware moment that `stamp` wrote.
+
+    Raises:
+        ValueError: it did not write this.
+    """
+    if len(text) != _WIDTH or text[-1] != "Z":
+        raise ValueError(text)
+    return datetime.fromisoformat(text)
 
 
 def provider_moment(text: object) -> datetime | None:

@@ -59,6 +59,11 @@ HELD = frozenset({_S.FAILED, _S.EXPIRED, _S.ABANDONED})
 LIVE = frozenset({_S.SUBMITTING, _S.IN_DOUBT, _S.RUNNING})
 
 
+_SOURCES = {
+    target: frozenset(state for state, targets in TRANSITIONS.items() if target in targets) for target in JobState
+}
+
+
 def sources(target: JobState) -> frozenset[JobState]:
     """The states from which a job may move to `target`."""
-    return frozenset(state for state, targets in TRANSITIONS.items() if target in targets)
+    return _SOURCES[target]

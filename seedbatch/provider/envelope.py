@@ -70,12 +70,11 @@ class _NotOneAnswer(ValueError):
 def _object(body: bytes) -> Mapping[str, Any] | None:
     """The JSON object in `body`; None for anything else, for repeated members, NaN, infinity, and nesting beyond 32."""
     try:
-        value = json.loads(
-            body.decode("utf-8-sig"), object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite
-        )
+        value = _decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) and _shallow(value) else None
+    shallow = body.count(b"{") + body.count(b"[") < _DEEPEST or _shallow(value)
+    return value if isinstance(value, dict) and shallow else None
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -94,6 +93,10 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(text)
     return number
+
+
+# Made once: json.loads with these would make a decoder for each answer.
+_decode: Final = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite).decode
 
 
 def _shallow(value: object) -> bool:
