@@ -8,49 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, cast
 
+from seedbatch.sandbox.callbacks import Call
+from seedbatch.sandbox.opening import connect, open_writer, reading
 from seedbatch.sandbox.prices import surcharge
 from seedbatch.sandbox.tasks import Outcome, TaskRow, moment_of
 
 BillKind = Literal["charge", "refund", "surcharge"]
+Plan = Callable[[TaskRow], tuple[TaskRow, list[Call]]]
 T = TypeVar("T")
 
 _GROUP: Final = 500
-_VERSION: Final = 1
-_SCHEMA: Final = (
-    """CREATE TABLE tasks (
-      task_id TEXT PRIMARY KEY, model TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('image', 'video')),
-      input TEXT NOT NULL, user_id TEXT, callback_url TEXT, outcome TEXT NOT NULL, outputs INTEGER NOT NULL,
-      units INTEGER NOT NULL CHECK (units >= 0), created INTEGER NOT NULL, ends INTEGER NOT NULL,
-      visible_from INTEGER NOT NULL, refund_due INTEGER NOT NULL CHECK (refund_due IN (0, 1))
-    ) STRICT""",
-    "CREATE INDEX tasks_refund_due ON tasks (ends, task_id) WHERE refund_due = 1",
-    """CREATE TABLE bill (
-      seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, task_id TEXT NOT NULL, model TEXT NOT NULL,
-      kind TEXT NOT NULL CHECK (kind IN ('charge', 'refund', 'surcharge')), units INTEGER NOT NULL, user_id TEXT,
-      UNIQUE (task_id, kind), CHECK ((kind = 'refund' AND units <= 0) OR (kind <> 'refund' AND units >= 0))
-    ) STRICT""",
-    "CREATE TRIGGER bill_keeps BEFORE UPDATE ON bill BEGIN SELECT raise(ABORT, 'the bill is append-only'); END",
-    "CREATE TRIGGER bill_stays BEFORE DELETE ON bill BEGIN SELECT raise(ABORT, 'the bill is append-only'); END",
-    "CREATE TABLE violations (day TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT",
-    "CREATE TABLE failed_once (prompt TEXT PRIMARY KEY) STRICT",
-    "CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
-    "INSERT INTO facts VALUES ('spent', 0)",
-    f"PRAGMA user_version = {_VERSION}",
-)
+_REFUNDS: Final = 200  # at most in one transaction, so that a crowd of failures keeps no submit waiting
 _TASK_COLUMNS: Final = (
     "task_id, model, kind, input, user_id, callback_url, outcome, outputs, units, created, ends, visible_from"
 )
+_CALL_COLUMNS: Final = "task_id, number, due, fault, forged, at, answer"
 
 
 class InsufficientBalance(Exception):
@@ -85,11 +67,8 @@ class Book:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Made by us and not by SQLite, so that nobody else can read it for a moment.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        writer = _writer(path)  # opened here, so that what is wrong with the file is known before anything starts
-        self._reader = _connect(path)
+        writer = open_writer(path)  # here, so that what is wrong with the file is known before anything starts
+        self._reader = connect(path)
         self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=_write, args=(writer, self._queue), name="sandbox-book", daemon=True)
         self._thread.start()
@@ -100,19 +79,30 @@ class Book:
         await asyncio.to_thread(self._thread.join)
         self._reader.close()
 
-    async def accept(self, row: TaskRow, *, balance: int | None, once: str | None, if_again: TaskRow) -> TaskRow:
-        """Record a task and charge for it, in one transaction.
+    async def accept(
+        self, row: TaskRow, *, balance: int | None, once: str | None, if_again: TaskRow, plan: Plan
+    ) -> tuple[TaskRow, list[Call]]:
+        """Record a task with its calls and charge for it, in one transaction; those due at once count as made.
 
         With `once`, the digest of a prompt, the task is `row` the first time that comes and `if_again` from then on.
+        `plan` is asked on the writer's thread, for each accepted task with a callback URL, in the order of acceptance.
 
         Raises:
             InsufficientBalance: `balance` less what was spent does not cover the task.
         """
-        return await self._change(lambda connection: _accept(connection, row, balance, once, if_again))
+        return await self._change(lambda connection: _accept(connection, row, balance, once, if_again, plan))
 
-    async def settle(self, now: int) -> int:
-        """Refund every unsuccessful task that has ended by now, in the order they ended; tell how many."""
-        return await self._change(lambda connection: _settle(connection, now))
+    async def settle(self, now: int) -> None:
+        """Refund unsuccessful tasks that have ended by now, in the order they ended; a bounded number of them."""
+        await self._change(lambda connection: _settle(connection, now))
+
+    async def claim_calls(self, now: int, most: int) -> list[tuple[Call, TaskRow]]:
+        """Write down that calls that are due are made, the oldest first; whoever gets them from here makes them."""
+        return await self._change(lambda connection: _claim_calls(connection, now, most))
+
+    async def record_answer(self, call: Call, answer: str) -> None:
+        """Keep what came back."""
+        await self._change(lambda connection: _record_answer(connection, call, answer))
 
     async def remember_port(self, port: int) -> None:
         """Keep the port, for the next start."""
@@ -129,10 +119,19 @@ class Book:
         row = self._reader.execute(query, (task_id,)).fetchone()
         return None if row is None else _task(row)
 
-    def refunds_due(self, now: int) -> bool:
-        """Whether a refund waits to be written."""
-        query = "SELECT 1 FROM tasks WHERE refund_due = 1 AND ends <= ? LIMIT 1"
-        return self._reader.execute(query, (now,)).fetchone() is not None
+    def next_refund(self) -> int | None:
+        """The moment from which the next refund can be written."""
+        query = "SELECT ends FROM tasks WHERE refund_due = 1 ORDER BY ends LIMIT 1"
+        return self._moment(query)
+
+    def next_call(self) -> int | None:
+        """The moment at which the next call is due."""
+        query = "SELECT due FROM calls WHERE at IS NULL AND due IS NOT NULL ORDER BY due LIMIT 1"
+        return self._moment(query)
+
+    def _moment(self, query: str) -> int | None:
+        row = self._reader.execute(query).fetchone()
+        return None if row is None else int(row[0])
 
     async def _change(self, apply: Callable[[sqlite3.Connection], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -143,39 +142,50 @@ class Book:
 
 def read_bill(path: Path) -> list[BillLine]:
     """The whole bill, oldest line first; also while a sandbox runs on the file, and after one was killed."""
-    with _reading(path) as connection:
+    with reading(path) as connection:
         rows = connection.execute("SELECT seq, at, task_id, model, kind, units, user_id FROM bill ORDER BY seq")
         return [BillLine(r[0], moment_of(r[1]), r[2], r[3], cast("BillKind", r[4]), r[5], r[6]) for r in rows]
 
 
 def read_tasks(path: Path) -> list[TaskRow]:
     """Every accepted task, in the order they were accepted."""
-    with _reading(path) as connection:
+    with reading(path) as connection:
         query = f"SELECT {_TASK_COLUMNS} FROM tasks ORDER BY rowid"  # noqa: S608 -- our own column names
         return [_task(row) for row in connection.execute(query)]
 
 
+def read_calls(path: Path) -> list[Call]:
+    """Every call, made or not, in the order in which their tasks were accepted."""
+    with reading(path) as connection:
+        return [Call(*row) for row in connection.execute(f"SELECT {_CALL_COLUMNS} FROM calls ORDER BY rowid")]  # noqa: S608
+
+
 def _accept(
-    connection: sqlite3.Connection, row: TaskRow, balance: int | None, once: str | None, if_again: TaskRow
-) -> TaskRow:
+    connection: sqlite3.Connection, row: TaskRow, balance: int | None, once: str | None, if_again: TaskRow, plan: Plan
+) -> tuple[TaskRow, list[Call]]:
     if balance is not None:
         (spent,) = connection.execute("SELECT value FROM facts WHERE name = 'spent'").fetchone()
         if spent + row.units > balance:
             raise InsufficientBalance
     if once is not None and not connection.execute("INSERT OR IGNORE INTO failed_once VALUES (?)", (once,)).rowcount:
         row = if_again
+    row, calls = (row, []) if row.callback_url is None else plan(row)
     refund_due = row.outcome is not Outcome.SUCCESS
     connection.execute(
         f"INSERT INTO tasks ({_TASK_COLUMNS}, refund_due) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
         (*_values(row), int(refund_due)),
     )
+    connection.executemany(
+        f"INSERT INTO calls ({_CALL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        [astuple(call) for call in calls],
+    )
     _bill(connection, row, row.created, "charge", row.units)
-    return row
+    return row, calls
 
 
-def _settle(connection: sqlite3.Connection, now: int) -> int:
-    query = f"SELECT {_TASK_COLUMNS} FROM tasks WHERE refund_due = 1 AND ends <= ? ORDER BY ends, task_id"  # noqa: S608
-    due = [_task(row) for row in connection.execute(query, (now,)).fetchall()]
+def _settle(connection: sqlite3.Connection, now: int) -> None:
+    query = f"SELECT {_TASK_COLUMNS} FROM tasks WHERE refund_due = 1 AND ends <= ? ORDER BY ends, task_id LIMIT ?"  # noqa: S608
+    due = [_task(row) for row in connection.execute(query, (now, _REFUNDS)).fetchall()]
     for row in due:
         _bill(connection, row, row.ends, "refund", -row.units)
         if row.outcome is Outcome.MODERATION:
@@ -187,7 +197,23 @@ def _settle(connection: sqlite3.Connection, now: int) -> int:
             ).fetchone()
             _bill(connection, row, row.ends, "surcharge", surcharge(row.units, violations))
         connection.execute("UPDATE tasks SET refund_due = 0 WHERE task_id = ?", (row.task_id,))
-    return len(due)
+
+
+def _claim_calls(connection: sqlite3.Connection, now: int, most: int) -> list[tuple[Call, TaskRow]]:
+    query = f"SELECT {_CALL_COLUMNS} FROM calls WHERE at IS NULL AND due <= ? ORDER BY due, rowid LIMIT ?"  # noqa: S608
+    calls = [replace(Call(*row), at=now) for row in connection.execute(query, (now, most)).fetchall()]
+    connection.executemany(
+        "UPDATE calls SET at = ? WHERE task_id = ? AND number = ?",
+        [(call.at, call.task_id, call.number) for call in calls],
+    )
+    query = f"SELECT {_TASK_COLUMNS} FROM tasks WHERE task_id = ?"  # noqa: S608
+    return [(call, _task(connection.execute(query, (call.task_id,)).fetchone())) for call in calls]
+
+
+def _record_answer(connection: sqlite3.Connection, call: Call, answer: str) -> None:
+    connection.execute(
+        "UPDATE calls SET answer = ? WHERE task_id = ? AND number = ?", (answer, call.task_id, call.number)
+    )
 
 
 def _bill(connection: sqlite3.Connection, row: TaskRow, at: int, kind: BillKind, units: int) -> None:
@@ -215,52 +241,6 @@ def _values(row: TaskRow) -> tuple[Any, ...]:
 def _task(row: tuple[Any, ...]) -> TaskRow:
     task = TaskRow(*row)
     return replace(task, input=json.loads(row[3]), outcome=Outcome(row[6]))
-
-
-def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    # as_uri escapes what a file name may hold and a URI may not.
-    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
-    # The writer's connection is made on one thread and used by one other, never by both.
-    return sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    connection = _connect(path, read_only=True)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def _writer(path: Path) -> sqlite3.Connection:
-    connection = _connect(path)
-    try:
-        _prepare(connection, path)
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, sqlite3.DatabaseError):
-            raise OSError(f"{path} cannot be used as a file of the sandbox: {error}") from error
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version != (_VERSION if _has_tables(connection) else 0):  # before anything about the file is changed
-        raise OSError(f"{path} is no file of this version of the sandbox")
-    path.chmod(0o600)  # -wal and -shm take it over
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("BEGIN IMMEDIATE")
-    if not _has_tables(connection):
-        for statement in _SCHEMA:
-            connection.execute(statement)
-    connection.execute("COMMIT")
-
-
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone())
 
 
 def _write(connection: sqlite3.Connection, waiting: queue.SimpleQueue[_Change | None]) -> None:

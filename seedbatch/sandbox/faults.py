@@ -13,6 +13,7 @@ A plan is a YAML file:
 
 Requests of each kind are counted from 1 since the start of the process. A rule names at most one of `every: n`,
 `first: n`, `at: [ordinals]` and `chance: p`; without any it holds for every request. The first rule that fits decides.
+Of callbacks the tasks with a `callBackUrl` are counted as they are accepted; what will go wrong is kept with the task.
 
 | fault | on | what the client sees |
 | --- | --- | --- |
@@ -38,6 +39,11 @@ Requests of each kind are counted from 1 since the start of the process. A rule 
 | `truncated` | file | half of the bytes that Content-Length promised, then closed |
 | `html` | file | HTTP 200 with an HTML page |
 | `redirect` | file | 302 to the same path with `?redirected=1`, which meets no fault |
+| `drop` | callback | it never comes |
+| `delay: s` | callback | it comes s seconds late |
+| `duplicate` | callback | the same body three times, all at once |
+| `early` | callback | the task ends at once; its callback is answered or timed out before the submit is answered |
+| `forged` | callback | two lies while the task runs: SUCCESS with a link of their own, for its id and a strange one |
 """
 
 from __future__ import annotations
@@ -54,6 +60,7 @@ import yaml
 SUBMIT: Final = "submit"
 QUERY: Final = "query"
 FILE: Final = "file"
+CALLBACK: Final = "callback"
 
 _ANY_API: Final = frozenset(
     {
@@ -66,6 +73,7 @@ FAULTS: Final[Mapping[str, frozenset[str]]] = {
     QUERY: _ANY_API
     | {"cut", "404", "sparse", "late-result", "partial-echo", "extra-fields", "whole-seconds", "nanoseconds"},
     FILE: frozenset({"403", "404", "500", "cut", "slow", "truncated", "html", "redirect"}),
+    CALLBACK: frozenset({"drop", "delay", "duplicate", "early", "forged"}),
 }
 _WITH_SECONDS: Final = frozenset({"delay", "429-retry-after", "503-retry-after", "slow"})
 _CONDITIONS: Final = ("every", "first", "at", "chance")

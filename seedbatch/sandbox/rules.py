@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+from seedbatch.sandbox.addresses import is_public
 from seedbatch.sandbox.models import GPT_4K_RATIOS, MODELS, Model
 from seedbatch.sandbox.tasks import Outcome
 
@@ -73,11 +74,11 @@ class Order:
     once: bool
 
 
-def judge(body: object) -> Refused | Flagged | Order:
-    """Decide about a parsed request body."""
+def judge(body: object, *, internal_callbacks: bool = False) -> Refused | Flagged | Order:
+    """Decide about a parsed request body; `internal_callbacks` lets every http(s) URL be a `callBackUrl`."""
     if not isinstance(body, Mapping):
         return Refused("the body must be a JSON object")
-    refusal = _envelope_refusal(body)
+    refusal = _envelope_refusal(body, internal_callbacks=internal_callbacks)
     if refusal is not None:
         return Refused(refusal)
     model, params = MODELS[body["model"]], body["input"]
@@ -108,7 +109,7 @@ def material_problem(model: str, links: list[str]) -> str | None:
     return None
 
 
-def _envelope_refusal(body: Mapping[Any, Any]) -> str | None:
+def _envelope_refusal(body: Mapping[Any, Any], *, internal_callbacks: bool) -> str | None:
     model, callback, user = body.get("model"), body.get("callBackUrl"), body.get("user_id")
     if not isinstance(model, str) or not model:
         return "model is required"
@@ -116,7 +117,9 @@ def _envelope_refusal(body: Mapping[Any, Any]) -> str | None:
         return "unknown model"
     if not isinstance(body.get("input"), Mapping):
         return "input is required and must be an object"
-    if callback is not None and (not isinstance(callback, str) or not _public(callback)):
+    if callback is not None and not (_is_link(callback) and _encodable(callback)):
+        return "callBackUrl must be an http(s) URL"
+    if callback is not None and not internal_callbacks and not _is_public(callback):
         return "callBackUrl must be a public http(s) URL"
     if user is not None and (not isinstance(user, str) or not _encodable(user)):
         return "user_id must be a string"
@@ -218,15 +221,14 @@ def _host(url: str) -> str | None:
     return parts.hostname if parts.scheme in {"http", "https"} else None
 
 
-def _public(url: str) -> bool:
-    host = _host(url)
-    if host is None or not _encodable(url):
-        return False
-    host = host.rstrip(".")
+def _is_public(link: str) -> bool:
+    """Whether a link names neither an internal address nor a local name; what other names mean shows at the call."""
+    host = (_host(link) or "").rstrip(".")
     try:
-        return ipaddress.ip_address(host).is_global
+        ipaddress.ip_address(host)
     except ValueError:
         return "." in host and not host.endswith((".localhost", ".local", ".internal", ".localdomain"))
+    return is_public(host)
 
 
 def _encodable(text: str) -> bool:

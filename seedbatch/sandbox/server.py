@@ -19,6 +19,8 @@ task in the transaction that creates it. What a prompt says decides how its task
 
 Of several outcomes the first one named holds. With `fallback: true` an order that seedance-1.5-pro could carry out
 succeeds in spite of `[fail]` and `[timeout]`.
+
+A task with a `callBackUrl` is called back once, when it ends: `caller` makes the call, `endings` knows when.
 """
 
 from __future__ import annotations
@@ -30,22 +32,25 @@ import json
 import logging
 import random
 import re
-import socket
 import sqlite3
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from seedbatch.sandbox.book import Book, InsufficientBalance, read_bill, read_tasks
+from seedbatch.sandbox.addresses import BACKLOG, listen, origin
+from seedbatch.sandbox.book import Book, InsufficientBalance
+from seedbatch.sandbox.callbacks import Call, planned
+from seedbatch.sandbox.caller import Caller
 from seedbatch.sandbox.clips import ClipShelf
 from seedbatch.sandbox.damage import REDIRECTED, Answer, answer_api, answer_file, envelope
-from seedbatch.sandbox.faults import FILE, QUERY, SUBMIT, Fault, FaultCounter, FaultPlan
+from seedbatch.sandbox.endings import Endings, settle
+from seedbatch.sandbox.faults import CALLBACK, FILE, QUERY, SUBMIT, Fault, FaultCounter, FaultPlan
+from seedbatch.sandbox.introspection import bill_told, callbacks_told, tasks_told
 from seedbatch.sandbox.pictures import picture
 from seedbatch.sandbox.prices import price
 from seedbatch.sandbox.rules import Flagged, Order, Refused, judge
@@ -56,9 +61,7 @@ from seedbatch.sandbox.tasks import (
     TaskRow,
     ends_at,
     file_expired,
-    moment_of,
     report,
-    stamp,
     standing,
     visible,
 )
@@ -68,9 +71,7 @@ if TYPE_CHECKING:
 
 _FILE_NAME: Final = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})-([1-9]\d?)\.(mp4|png)")
 _LARGEST_BODY: Final = 4 * 1024 * 1024
-_TICK: Final = 0.25
-_BACKLOG: Final = 1024
-_GRACE: Final = 1.0  # seconds that requests on the wire get when it stops
+_GRACE: Final = 1.0  # seconds that requests and calls on the wire get when it stops
 # A client that went away is no news, and its traceback is for nobody's terminal.
 _LOG: Final = logging.getLogger("seedbatch.sandbox")
 _LOG.addHandler(logging.NullHandler())
@@ -80,6 +81,8 @@ class Sandbox:
     """The stand-in provider over one file.
 
     `speed` divides the time tasks take. `api_key` None takes any bearer token. `clock` tells seconds since 1970.
+    `internal_callbacks` allows a `callBackUrl` at an internal address, `callback_timeout` is how many seconds its
+    receiver has from connect to answer (documented: 5).
     """
 
     def __init__(
@@ -90,17 +93,21 @@ class Sandbox:
         faults: FaultPlan | None = None,
         api_key: str | None = None,
         clock: Callable[[], float] = time.time,
+        internal_callbacks: bool = False,
+        callback_timeout: float = 5.0,
     ) -> None:
         if not speed > 0:
             raise ValueError(f"speed must be more than 0, not {speed}")
         self._path, self._speed, self._key, self._clock = path, speed, api_key, clock
         self._plan = faults or FaultPlan()
         self._faults = FaultCounter(self._plan)
+        self._callback_faults = FaultCounter(self._plan)  # its own: the book's thread counts with it
+        self._internal, self._patience = internal_callbacks, callback_timeout
         self._ids = random.Random()  # noqa: S311 -- seeded by the system; a task id opens nothing
         self._shelf = ClipShelf(path.with_name(f"{path.name}-clips"))
         self._book: Book | None = None
         self._runner: web.AppRunner | None = None
-        self._settling: asyncio.Task[None] | None = None
+        self._endings: Endings | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Open the file, listen, and return the base URL; port 0 takes the port of the last start if it is free.
@@ -110,28 +117,39 @@ class Sandbox:
         """
         self._book = Book(self._path)
         try:
-            await self._book.settle(self._now())
-            listener = _listen(host, port, self._book.port())
+            await settle(self._book, self._now())
+            listener = listen(host, port, self._book.port())
+            port = listener.getsockname()[1]
+            address = origin(host, port)
+            caller = Caller(
+                address,
+                internal=self._internal,
+                patience=self._patience,
+                record=self._book.record_answer,
+                now=self._now,
+            )
+            self._endings = Endings(self._book, caller, self._now)
             self._runner = web.AppRunner(self._app(), access_log=None, logger=_LOG, shutdown_timeout=_GRACE)
             await self._runner.setup()
-            await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
-            await self._book.remember_port(listener.getsockname()[1])
+            await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
+            await self._book.remember_port(port)
         except BaseException:
             await self.stop()
             raise
-        self._settling = asyncio.create_task(self._settle_as_they_end())
-        return _address(host, listener.getsockname()[1])
+        self._endings.start()
+        return address
 
     async def stop(self) -> None:
-        """Stop listening, give requests on the wire a second, and close the file. Again: nothing."""
-        if self._settling is not None:
-            self._settling.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._settling
-            self._settling = None
+        """Stop listening, give requests and calls on the wire a second, and close the file. Again: nothing."""
+        deadline = asyncio.get_running_loop().time() + _GRACE
+        if self._endings is not None:
+            await self._endings.stop()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        if self._endings is not None:
+            await self._endings.close(deadline)
+            self._endings = None
         if self._book is not None:
             book, self._book = self._book, None
             await book.close()
@@ -143,6 +161,7 @@ class Sandbox:
         app.router.add_get("/files/{name}", self._file)
         app.router.add_get("/_sandbox/bill", self._bill)
         app.router.add_get("/_sandbox/tasks", self._tasks)
+        app.router.add_get("/_sandbox/callbacks", self._callbacks)
         return app
 
     async def _submit(self, request: web.Request) -> web.StreamResponse:
@@ -151,7 +170,7 @@ class Sandbox:
     async def _accept(self, request: web.Request) -> Answer:
         if not self._authorised(request):
             return 401, envelope(401, "unauthorized")
-        verdict = judge(_parsed(await request.read()))
+        verdict = judge(_parsed(await request.read()), internal_callbacks=self._internal)
         match verdict:
             case Refused():
                 return 400, envelope(400, verdict.message)
@@ -161,20 +180,27 @@ class Sandbox:
                 return await self._take(verdict)
 
     async def _take(self, order: Order) -> Answer:
-        row = self._row(order)
+        row, stranger = self._row(order), self._new_id()
+
+        def plan(row: TaskRow) -> tuple[TaskRow, list[Call]]:
+            return planned(row, self._callback_faults.next(CALLBACK), stranger)
+
         again = replace(row, outcome=Outcome.SUCCESS)
         prompt = str(order.echo["prompt"]).encode(errors="surrogatepass")
         once = hashlib.sha256(prompt).hexdigest() if order.once else None
         try:
-            await self._open_book.accept(row, balance=self._plan.balance, once=once, if_again=again)
+            row, calls = await self._open_book.accept(
+                row, balance=self._plan.balance, once=once, if_again=again, plan=plan
+            )
         except InsufficientBalance:
             return 402, envelope(402, "insufficient credits")
         except sqlite3.Error:
             return 500, envelope(500, "internal server error")
+        await self._open_endings.begin(row, calls)
         return 200, envelope(0, "ok", {"taskId": row.task_id})
 
     def _row(self, order: Order) -> TaskRow:
-        task_id, created = str(uuid.UUID(int=self._ids.getrandbits(128), version=4)), self._now()
+        task_id, created = self._new_id(), self._now()
         return TaskRow(
             task_id=task_id,
             model=order.model,
@@ -190,6 +216,9 @@ class Sandbox:
             visible_from=created + int(self._plan.hide_for * SECOND),
         )
 
+    def _new_id(self) -> str:
+        return str(uuid.UUID(int=self._ids.getrandbits(128), version=4))
+
     async def _query(self, request: web.Request) -> web.StreamResponse:
         return await answer_api(self._fault(QUERY, request), request, lambda: self._report(request))
 
@@ -200,7 +229,7 @@ class Sandbox:
         if row is None or not visible(row, now):
             return 404, envelope(404, "task not found")
         if now >= row.ends and row.outcome is not Outcome.SUCCESS:
-            await self._settle(now)  # whoever learns of the failure finds the refund on the bill
+            await settle(self._open_book, now)  # whoever learns of the failure finds the refund on the bill
         return 200, envelope(0, "ok", report(row, now, _origin(request)))
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
@@ -226,30 +255,26 @@ class Sandbox:
         return await self._shelf.clip(str(row.input["ratio"]), resolution, float(row.input["duration"]), mark)
 
     async def _bill(self, _request: web.Request) -> web.Response:
-        await self._settle(self._now())
-        lines = await asyncio.to_thread(read_bill, self._path)
-        rows = [asdict(line) | {"at": line.at.isoformat()} for line in lines]
-        return web.json_response({"units": sum(line.units for line in lines), "lines": rows})
+        await settle(self._open_book, self._now())
+        return web.json_response(await asyncio.to_thread(bill_told, self._path))
 
     async def _tasks(self, _request: web.Request) -> web.Response:
-        rows, now = await asyncio.to_thread(read_tasks, self._path), self._now()
-        return web.json_response({"number": len(rows), "tasks": [_told(row, now) for row in rows]})
+        return web.json_response(await asyncio.to_thread(tasks_told, self._path, self._now()))
 
-    async def _settle_as_they_end(self) -> None:
-        while True:
-            await asyncio.sleep(_TICK)
-            with suppress(sqlite3.OperationalError):  # a full disk, say: the next tick tries again
-                await self._settle(self._now())
-
-    async def _settle(self, now: int) -> None:
-        if self._open_book.refunds_due(now):
-            await self._open_book.settle(now)
+    async def _callbacks(self, _request: web.Request) -> web.Response:
+        return web.json_response(await asyncio.to_thread(callbacks_told, self._path))
 
     @property
     def _open_book(self) -> Book:
         if self._book is None:
             raise RuntimeError("the sandbox is not started")
         return self._book
+
+    @property
+    def _open_endings(self) -> Endings:
+        if self._endings is None:
+            raise RuntimeError("the sandbox is not started")
+        return self._endings
 
     def _fault(self, on: str, request: web.Request) -> Fault | None:
         return None if REDIRECTED in request.query else self._faults.next(on)
@@ -266,14 +291,21 @@ class Sandbox:
 
 
 async def serve(
-    path: Path, host: str, port: int, *, speed: float, faults: FaultPlan | None, on_ready: Callable[[str], None]
+    path: Path,
+    host: str,
+    port: int,
+    *,
+    speed: float,
+    faults: FaultPlan | None,
+    on_ready: Callable[[str], None],
+    internal_callbacks: bool = False,
 ) -> None:
     """Run a sandbox until cancelled; `on_ready` gets its base URL.
 
     Raises:
         OSError: the address cannot be listened at.
     """
-    sandbox = Sandbox(path, speed=speed, faults=faults)
+    sandbox = Sandbox(path, speed=speed, faults=faults, internal_callbacks=internal_callbacks)
     try:
         on_ready(await sandbox.start(host, port))
         await asyncio.Event().wait()
@@ -303,29 +335,6 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _told(row: TaskRow, now: int) -> dict[str, Any]:
-    stand = standing(row, now)
-    return asdict(row) | {
-        "outcome": row.outcome.value,
-        "status": stand.status.value,
-        "created": stamp(row.created),
-        "ends": stamp(row.ends),
-        "visible_from": moment_of(row.visible_from).isoformat(),
-    }
-
-
 def _origin(request: web.Request) -> str:
     # From the question and not from the start: the links stay good when the sandbox comes back on another port.
     return f"{request.scheme}://{request.host}"
-
-
-def _listen(host: str, port: int, last: int | None) -> socket.socket:
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    if port == 0 and last is not None:
-        with suppress(OSError):
-            return socket.create_server((host, last), family=family, backlog=_BACKLOG)
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-
-
-def _address(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

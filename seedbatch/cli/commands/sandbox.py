@@ -21,7 +21,8 @@ from seedbatch.cli.words import say
     show_default=True,
     help="Where tasks, clips and the bill are kept.",
 )
-def command(host: str, port: int, speed: float, faults: Path | None, file: Path) -> None:
+@click.option("--internal-callbacks", is_flag=True, help="Call back to internal addresses too, such as 127.0.0.1.")
+def command(host: str, port: int, speed: float, faults: Path | None, file: Path, internal_callbacks: bool) -> None:
     """Run the stand-in provider: the documented API on this machine, at no cost.
 
     Point any client of the API at it: MAXAPI_BASE_URL=http://127.0.0.1:8765 and any key. What was submitted
@@ -34,4 +35,14 @@ def command(host: str, port: int, speed: float, faults: Path | None, file: Path)
         say(f"  what it billed: {address}/_sandbox/bill    Ctrl-C ends it")
 
     with suppress(KeyboardInterrupt):
-        asyncio.run(serve_sandbox(file, host, port, speed=speed, faults=faults, on_ready=ready))
+        asyncio.run(
+            serve_sandbox(
+                file,
+                host,
+                port,
+                speed=speed,
+                faults=faults,
+                on_ready=ready,
+                internal_callbacks=internal_callbacks,
+            )
+        )

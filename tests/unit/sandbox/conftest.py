@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from unit.sandbox.driving import Drive, driving
+from unit.sandbox.receiving import Receiver, receiving
 
 
 @pytest.fixture
@@ -15,4 +16,10 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 async def drive(file: Path) -> AsyncIterator[Drive]:
     async with driving(file) as one:
+        yield one
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as one:
         yield one

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from seedbatch.sandbox import BillLine, FaultPlan, Sandbox, read_bill
+from seedbatch.sandbox import BillLine, FaultPlan, Sandbox, read_bill, read_calls
 
 INPUT = {"prompt": "a river", "ratio": "16:9", "resolution": "720p", "duration": 5}
 PRICE = 10_000  # of INPUT
@@ -45,6 +45,18 @@ class Drive:
         assert (status, body["code"], body["msg"]) == (200, 0, "ok")
         return str(body["data"]["taskId"])
 
+    async def submit_to(self, callback: str, prompt: str = "a river", **more: Any) -> str:
+        """Submit with a `callBackUrl`."""
+        body = {"model": "seedance-2.0", "input": {**INPUT, "prompt": prompt, **more}, "callBackUrl": callback}
+        status, answer = await self.post(body)
+        assert (status, answer["code"]) == (200, 0)
+        return str(answer["data"]["taskId"])
+
+    async def told(self, what: str) -> dict[str, Any]:
+        """What the sandbox tells about itself: `bill`, `tasks` or `callbacks`."""
+        async with self.http.get(f"{self.url}/_sandbox/{what}") as answer:
+            return dict(await answer.json())
+
     async def get(self, task_id: str) -> tuple[int, Any]:
         async with self.http.get(f"{self.url}/api/v1/task/{task_id}") as answer:
             return answer.status, await answer.json()
@@ -70,6 +82,14 @@ class Drive:
     def lines(self) -> list[BillLine]:
         return read_bill(self.path)
 
+    def answers(self) -> dict[str, list[str]]:
+        """What came back, for each task that was called and answered."""
+        found: dict[str, list[str]] = {}
+        for call in read_calls(self.path):
+            if call.answer is not None:
+                found.setdefault(call.task_id, []).append(call.answer)
+        return found
+
 
 async def until(happened: Callable[[], object]) -> None:
     """Another thread's or process's work: nothing here could set an event."""
@@ -86,10 +106,11 @@ async def driving(
     plan: object = None,
     api_key: str | None = None,
     clock: Clock | None = None,
+    **options: Any,
 ) -> AsyncIterator[Drive]:
     clock = clock or Clock()
     faults = None if plan is None else FaultPlan.from_data(plan)
-    sandbox = Sandbox(path, speed=speed, faults=faults, api_key=api_key, clock=clock)
+    sandbox = Sandbox(path, speed=speed, faults=faults, api_key=api_key, clock=clock, **options)
     url = await sandbox.start()
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {api_key or 'any'}"}) as http:
         try:

@@ -52,9 +52,11 @@ def test_a_rule_before_it_does_not_shift_the_chance_of_another(tmp_path: Path) -
         ("rules: [submit]", r"rules\[0\]: must be a mapping with on and do"),
         (
             "rules: [{on: submit, do: 500}, {on: sumbit, do: 500}]",
-            r"rules\[1\].on: must be one of submit, query, file, not",
+            r"rules\[1\].on: must be one of submit, query, file, callback, not",
         ),
-        ("rules: [{do: 500}]", r"rules\[0\].on: must be one of submit, query, file, not None"),
+        ("rules: [{do: 500}]", r"rules\[0\].on: must be one of submit, query, file, callback, not None"),
+        ("rules: [{on: callback, do: cut}]", r"rules\[0\].do: must be one of delay, drop, .*, not 'cut'"),
+        ("rules: [{on: callback, do: delay}]", r"rules\[0\].do: delay takes seconds, as in {delay: 3}"),
         ("rules: [{on: submit}]", r"rules\[0\].do: must be one of 401, 429, .*, not None"),
         ("rules: [{on: file, do: cut-after-accept}]", r"rules\[0\].do: must be one of 403, .*, not 'cut-after-accept'"),
         ("rules: [{on: submit, do: delay}]", r"rules\[0\].do: delay takes seconds, as in {delay: 3}"),
@@ -94,3 +96,8 @@ def test_every_fault_is_documented_where_it_may_be_used() -> None:
             for on in places.split(","):
                 told[on.strip()] |= {name.partition(":")[0] for name in re.findall(r"`([^`]+)`", names)}
     assert told == {on: set(known) for on, known in FAULTS.items()}
+
+
+def test_the_page_says_the_same_about_faults() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
+    assert (faults.__doc__ or "").partition("\n\nRequests of each kind")[2].strip() in page
