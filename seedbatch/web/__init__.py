@@ -1,0 +1,1 @@
+"""What the world may reach of seedbatch over HTTP."""
