@@ -6,15 +6,16 @@ Every verb of the ledger is one transaction, durable when it returns, and refuse
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from seedbatch.domain.answers import Evidence, FetchResult, QueryAnswer, StoredFile, SubmitAnswer, TaskReport
+from seedbatch.domain.calls import Binding, Bound, Call, Hint, Verdict
 from seedbatch.domain.difference import Known
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.records import Accounts, BatchTally, Occurrence, RecordedJob, Standings
-from seedbatch.domain.states import JobState
+from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import (
     Caps,
     Claim,
@@ -52,6 +53,10 @@ class Provider(Protocol):
         """Ask for one task; free, and may be repeated."""
         ...
 
+    def hint(self, body: bytes) -> Hint:
+        """What a callback's body says: never believed, only asked about."""
+        ...
+
 
 class Store(Protocol):
     """The output folder."""
@@ -86,18 +91,22 @@ class SubmitLedger(Protocol):
         """How many of the latest answers to submissions, of all processes, were doubtful ones without any other."""
         ...
 
-    async def claim_submissions(self, scope: Scope, limits: Limits, caps: Caps, now: datetime, most: int) -> Claim:
+    async def claim_submissions(
+        self, scope: Scope, limits: Limits, caps: Caps, now: datetime, most: int, mint: Mint | None = None
+    ) -> Claim:
         """Move up to `most` pending jobs to submitting, each with a new attempt and its price reserved.
 
-        Within the limits, the budgets and the moderation brake, which hold over all processes.
+        Within the limits, the budgets and the moderation brake, which hold over all processes. `mint` makes each
+        attempt's callback address; None where no callback can come.
         """
         ...
 
-    async def accepted(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> JobState:
-        """The provider named the task: running. Also for an attempt that fell in doubt meanwhile.
+    async def accepted(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> Binding:
+        """The provider's answer named the task: running. Also for an attempt that fell in doubt meanwhile.
 
         In doubt it is, and stays, if another attempt already holds that task. If a person settled the attempt before
-        this answer came, the task is written down, its price counts again, and the job stays where it is.
+        this answer came, the task is written down, its price counts again, and the job stays where it is. If a
+        callback named this task before, nothing changes; if it named another, this one is extra.
 
         Raises:
             LedgerError: not in the ledger, but kept beside it, and read when the ledger is opened again.
@@ -125,8 +134,55 @@ class SubmitLedger(Protocol):
         ...
 
 
+class Inbox(Protocol):
+    """What the receiver asks of the ledger."""
+
+    async def receive(self, token: str, body: bytes, now: datetime) -> None:
+        """Keep what came at a token, given as its digest. The same body again is kept already.
+
+        Raises:
+            InboxFull: too many different bodies came at this token.
+        """
+        ...
+
+    async def open_tokens(self) -> frozenset[str]:
+        """The digests of the tokens of all unfinished attempts."""
+        ...
+
+
+class HearLedger(Protocol):
+    """What the hear role asks of the ledger."""
+
+    async def claim_calls(self, now: datetime, most: int, gap: timedelta) -> tuple[list[Call], datetime | None]:
+        """Up to `most` callbacks that nobody has read, of each token one in `gap`; and when the next is due."""
+        ...
+
+    async def read(self, call: Call, verdict: Verdict, task_id: str | None, reason: str, now: datetime) -> None:
+        """A callback has been read, and changes nothing."""
+        ...
+
+    async def read_later(self, call: Call, task_id: str, cause: str, at: datetime) -> None:
+        """The query about what a callback says had no usable answer: one more miss, read again at a moment."""
+        ...
+
+    async def heard(self, call: Call, now: datetime) -> None:
+        """A callback says that the task of an attempt has ended: it is asked about now."""
+        ...
+
+    async def named(self, call: Call, task_id: str, now: datetime) -> Bound:
+        """A query confirmed the task that a callback names for its attempt: it is written down where it belongs.
+
+        A task that runs from now on is claimed: the caller reports what the query said of it.
+        """
+        ...
+
+
 class CollectLedger(Protocol):
     """What the collect role asks of the ledger."""
+
+    async def durations(self, most: int) -> Mapping[str, Sequence[float]]:
+        """How many seconds the latest `most` tasks took, by model, the latest first."""
+        ...
 
     async def claim_queries(self, scope: Scope, now: datetime, most: int) -> tuple[list[RunningTask], datetime | None]:
         """Up to `most` running tasks whose query is due and about which nobody is asking.
@@ -219,7 +275,7 @@ class WordLedger(Protocol):
         ...
 
 
-class Ledger(SubmitLedger, CollectLedger, DownloadLedger, WordLedger, Protocol):
+class Ledger(SubmitLedger, Inbox, HearLedger, CollectLedger, DownloadLedger, WordLedger, Protocol):
     """The durable record."""
 
     async def declare(self, batch: BatchSpec, now: datetime) -> None:
@@ -231,6 +287,10 @@ class Ledger(SubmitLedger, CollectLedger, DownloadLedger, WordLedger, Protocol):
 
         Returns the jobs that fell in doubt.
         """
+        ...
+
+    async def awaited(self, scope: Scope, since: datetime) -> int:
+        """How many jobs are in doubt whose callback may still come: submitted after `since`, with a token."""
         ...
 
     async def tally(self, scope: Scope) -> Sequence[BatchTally]:

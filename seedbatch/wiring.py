@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
+from seedbatch.domain.answers import Unanswered
 from seedbatch.domain.errors import LedgerError, UsageError
+from seedbatch.domain.health import NOBODY, Contact, Survey
 from seedbatch.domain.jobs import DEFAULT_LIMITS, SANDBOX_LIMITS, Limits
 from seedbatch.domain.secret import Secret
+from seedbatch.domain.tokens import Mint, TokenKey, minting
 from seedbatch.ports import Ledger, Provider, Records, Store
 from seedbatch.settings import Settings
 
@@ -47,6 +51,7 @@ def open_records(settings: Settings) -> Records | None:
     Raises:
         LedgerError: it cannot be read, or it belongs to the sandbox and the provider is real, or the reverse.
     """
+    from seedbatch.ledger.opening import bring_up_to_date
     from seedbatch.ledger.reader import SqliteRecords
 
     try:
@@ -55,6 +60,10 @@ def open_records(settings: Settings) -> Records | None:
     except OSError as error:
         raise LedgerError(f"the ledger {settings.ledger} cannot be opened: {error.strerror or error}") from error
     records = SqliteRecords(settings.ledger)
+    if records.older:
+        records.close()
+        bring_up_to_date(settings.ledger)
+        records = SqliteRecords(settings.ledger)
     if (kind := records.kind()) != _kind(settings):
         records.close()
         way = "add --sandbox" if kind == "sandbox" else "leave --sandbox out"
@@ -127,6 +136,11 @@ async def open_plant(settings: Settings, key: Secret) -> AsyncIterator[Plant]:
         yield Plant(ledger, provider, store, clock, address)
 
 
+def mint_for(public_url: str, key: Secret) -> Mint:
+    """Makes the callback addresses of attempts, below the URL at which the world reaches a listener."""
+    return minting(public_url, TokenKey(key), secrets.token_bytes)
+
+
 @asynccontextmanager
 async def open_ledger(settings: Settings) -> AsyncIterator[tuple[Ledger, WallClock]]:
     """The ledger alone, for a person's word.
@@ -145,9 +159,16 @@ async def open_ledger(settings: Settings) -> AsyncIterator[tuple[Ledger, WallClo
 
 
 async def serve_sandbox(
-    path: Path, host: str, port: int, *, speed: float, faults: Path | None, on_ready: Callable[[str], None]
+    path: Path,
+    host: str,
+    port: int,
+    *,
+    speed: float,
+    faults: Path | None,
+    on_ready: Callable[[str], None],
+    internal_callbacks: bool = False,
 ) -> None:
-    """Run the sandbox until cancelled.
+    """Run the sandbox until cancelled; with `internal_callbacks` it calls internal addresses back too.
 
     Raises:
         UsageError: the fault plan is wrong, or the address cannot be listened at.
@@ -156,7 +177,9 @@ async def serve_sandbox(
 
     plan = _fault_plan(faults)
     try:
-        await serve(path, host, port, speed=speed, faults=plan, on_ready=on_ready)
+        await serve(
+            path, host, port, speed=speed, faults=plan, on_ready=on_ready, internal_callbacks=internal_callbacks
+        )
     except OSError as error:
         raise UsageError(f"the sandbox cannot listen at {host}:{port}: {error.strerror or error}") from error
 
@@ -165,7 +188,7 @@ async def _start_sandbox(settings: Settings, stack: AsyncExitStack) -> str:
     from seedbatch.sandbox import Sandbox
 
     plan = _fault_plan(settings.sandbox_faults)
-    sandbox = Sandbox(sandbox_file(settings), speed=settings.sandbox_speed or 1.0, faults=plan)
+    sandbox = Sandbox(sandbox_file(settings), speed=settings.sandbox_speed or 1.0, faults=plan, internal_callbacks=True)
     address = await sandbox.start()
     stack.push_async_callback(sandbox.stop)
     return address
@@ -231,3 +254,44 @@ def rebuild_ledger(settings: Settings) -> Rebuilt:
     from seedbatch.ledger.rebuild import rebuild
 
     return rebuild(settings.ledger, kind=_kind(settings), folder=settings.output_dir, now=WallClock().now())
+
+
+_PATIENCE: Final = 10.0  # seconds of silence after which `doctor` gives the provider up
+
+
+def survey(settings: Settings) -> Survey:
+    """Everything that `doctor` can tell of this machine and the ledger, without making or changing either."""
+    import sqlite3
+
+    from seedbatch.ledger.inspection import inspect
+    from seedbatch.machine import descriptors, try_out
+
+    return Survey(
+        sqlite=sqlite3.sqlite_version_info,
+        ledger=inspect(settings.ledger, _kind(settings)),
+        ledger_ground=try_out(settings.ledger.parent),
+        output_ground=try_out(settings.output_dir),
+        descriptors=descriptors(),
+    )
+
+
+async def ask_provider(settings: Settings, key: Secret) -> Contact:
+    """One free query about a task that nobody has."""
+    from seedbatch.provider.http import MaxApi
+
+    clock = WallClock()
+    before = clock.now()
+    try:
+        provider = MaxApi(settings.base_url, key, queries_per_second=None, query_timeout=_PATIENCE, clock=clock)
+    except ValueError:  # a host that no name server would be asked for
+        return Contact(Unanswered("that is no URL which can be asked"), None, before, before)
+    async with provider:
+        answer = await provider.query(NOBODY)
+        return Contact(answer, provider.told_at, before, clock.now())
+
+
+def received(settings: Settings, digest: str) -> bytes | None:
+    """The body that came at a token of this ledger's listener, given as its digest; None if none came."""
+    from seedbatch.ledger.inspection import received
+
+    return received(settings.ledger, digest)

@@ -31,6 +31,10 @@ _WORDS = {
     Kind.REFUSED: "refused    ",
     Kind.IN_DOUBT: "in doubt   ",
     Kind.ADOPTED: "adopted    ",
+    Kind.EXTRA: "extra task ",
+    Kind.MISCALLED: "miscalled  ",
+    Kind.UNCALLED: "no callback",
+    Kind.AWAITED: "waiting    ",
     Kind.PROBED: "probed     ",
     Kind.BARRED: "kept back  ",
     Kind.FAILED: "failed     ",
@@ -40,7 +44,7 @@ _WORDS = {
     Kind.STOPPED: "stopped    ",
     Kind.COMPLETED: "completed  ",
 }
-_ALWAYS = frozenset({Kind.REFUSED, Kind.IN_DOUBT, Kind.BARRED, Kind.FAILED, Kind.EXPIRED, Kind.STOPPED})
+_ALWAYS = frozenset({Kind.REFUSED, Kind.IN_DOUBT, Kind.EXTRA, Kind.BARRED, Kind.FAILED, Kind.EXPIRED, Kind.STOPPED})
 
 
 class Display(Protocol):

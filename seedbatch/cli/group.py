@@ -14,6 +14,7 @@ COMMANDS = {
     "plan": "Show what applying would do, and why.",
     "apply": "Submit, collect and download what manifests ask for.",
     "collect": "Ask once about what is running, and download what is done.",
+    "listen": "Receive the provider's callbacks.",
     "status": "Tell where everything stands.",
     "list": "List jobs, one a line.",
     "show": "Tell the whole story of a job.",
@@ -21,6 +22,7 @@ COMMANDS = {
     "retry": "Want failed, expired or abandoned jobs again.",
     "abandon": "Give up unfinished jobs.",
     "ledger": "Care for the ledger: check, backup, rebuild.",
+    "doctor": "Look at everything that a run depends on.",
     "schema": "Print the JSON Schema of manifests, or of a model.",
     "sandbox": "Run the stand-in provider.",
 }

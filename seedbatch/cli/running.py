@@ -6,24 +6,28 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from seedbatch.cli.callbacks import Bind, receiving
 from seedbatch.cli.display import JsonLines, counts_text, open_display
 from seedbatch.cli.options import place_flags
 from seedbatch.cli.signals import interrupting
 from seedbatch.cli.words import clean, say, short_path, whoever
+from seedbatch.cli.words import count as words_count
 from seedbatch.domain.errors import Exit, StaleCaller
 from seedbatch.domain.jobs import BatchSpec
 from seedbatch.domain.secret import Secret
 from seedbatch.domain.states import JobState
+from seedbatch.domain.tokens import TokenKey
 from seedbatch.engine.cadence import PROVIDER, SANDBOX, Cadence
+from seedbatch.engine.reception import Reception
 from seedbatch.engine.run import Errand, Outcome, Run
 from seedbatch.settings import Settings
-from seedbatch.wiring import Plant, open_plant, open_records
+from seedbatch.wiring import Plant, mint_for, open_plant, open_records
 
 
 async def carry_out(
@@ -33,6 +37,7 @@ async def carry_out(
     batches: Sequence[BatchSpec] = (),
     again: Sequence[int] = (),
     *,
+    listen: Bind | None = None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -41,14 +46,25 @@ async def carry_out(
 
     Raises:
         LedgerError: the ledger cannot be used.
+        UsageError: the address cannot be listened at.
     """
     # What a callback of a library meets is told by whoever waited for it; its traceback is for nobody.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     # Before there is a run, an interrupt ends this task; while everything is closed, which takes no time, it is over.
     interrupts: list[Callable[[], object]] = [_current_task().cancel]
+    runs: list[Run] = []
     with interrupting(lambda: interrupts[-1]()):  # noqa: PLW0108 - the latest when the signal comes
         try:
-            async with open_plant(settings, key) as plant:
+            async with open_plant(settings, key) as plant, AsyncExitStack() as stack:
+                errand = replace(errand, cadence=cadence(settings))
+                public_url, reception = settings.public_url, None
+                if listen is not None:
+                    reception = Reception(plant.ledger, TokenKey(key), plant.clock, partial(_stir, runs))
+                    here = await stack.enter_async_context(receiving(reception, listen, settings))
+                    public_url = public_url or (here if settings.provider_is_local else None)
+                    _say_where(here, public_url, quiet=quiet)
+                if errand.submit and public_url is not None:
+                    errand = replace(errand, mint=mint_for(public_url, key), doubt_wait=settings.doubt_wait)
                 for batch in batches:
                     await plant.ledger.declare(batch, plant.clock.now())
                 for job_id in again:
@@ -56,8 +72,8 @@ async def carry_out(
                         await plant.ledger.retried(job_id, f"{whoever()} with --retry-failed", plant.clock.now())
                 count = partial(_count, plant, errand)
                 display = open_display(count, as_json=as_json, quiet=quiet, verbose=verbose)
-                errand = replace(errand, cadence=cadence(settings))
-                run = Run(plant.ledger, plant.provider, plant.store, plant.clock, errand, display.tell)
+                run = Run(plant.ledger, plant.provider, plant.store, plant.clock, errand, display.tell, reception)
+                runs.append(run)
                 interrupts.append(run.interrupt)
                 async with display:
                     outcome = await run.go()
@@ -84,6 +100,17 @@ def _in_doubt_words(settings: Settings) -> None:
         say(line)
 
 
+def _say_where(here: str, public_url: str | None, *, quiet: bool) -> None:
+    if not quiet:
+        say(f"Listening at {here}" + (f", for callbacks to {public_url}" if public_url else ""))
+
+
+def _stir(runs: Sequence[Run]) -> None:
+    """A callback that came before there is a run is found when it begins."""
+    for run in runs:
+        run.called()
+
+
 def _current_task() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     assert task is not None
@@ -101,7 +128,7 @@ def cadence(settings: Settings) -> Cadence:
     """How often to ask: as documented, in the sandbox at once, or as the settings say."""
     usual = SANDBOX if settings.sandbox else PROVIDER
     if settings.reconcile_first is not None:
-        usual = replace(usual, first=settings.reconcile_first)
+        usual = replace(usual, first=settings.reconcile_first, learns=False)
     if settings.reconcile_every is not None:
         usual = replace(usual, shortest=settings.reconcile_every, longest=settings.reconcile_every)
     return usual
@@ -120,6 +147,7 @@ def summary_json(outcome: Outcome, plant: Plant) -> dict[str, object]:
         "counts": {str(state): outcome.counts[state] for state in JobState},
         "stops": [{"exit": int(stop.exit), "reason": stop.reason} for stop in outcome.stops],
         "interrupted": outcome.interrupted,
+        "without_webhook": outcome.without_webhook,
         "settled": outcome.settled,
         "exit": int(outcome.exit),
     }
@@ -139,6 +167,10 @@ def closing_words(outcome: Outcome, settings: Settings, again: str) -> None:
     if counts[JobState.FAILED] or counts[JobState.EXPIRED]:
         say("\nFailed or expired: held until you say otherwise.")
         say(f"  → seedbatch list --state failed{place}, then seedbatch retry KEY{place}")
+    if outcome.without_webhook:
+        results = words_count(outcome.without_webhook, "result")
+        say(f"\n{results} came without a callback: found by asking.")
+        say(f"  → test the public URL with: seedbatch doctor{place}")
     if not outcome.settled and outcome.exit is not Exit.STOPPED:
         say(f"\nNot finished.\n  → go on with: {again}")
     if counts[JobState.COMPLETED]:

@@ -123,6 +123,13 @@ class TaskReport:
     updated_at: datetime | None = None
     echo: Mapping[str, Json] = field(default_factory=dict)
 
+    @property
+    def took(self) -> float | None:
+        """How many seconds the task took by the provider's own clock; None where it does not say."""
+        if self.created_at is None or self.updated_at is None or self.updated_at < self.created_at:
+            return None
+        return (self.updated_at - self.created_at).total_seconds()
+
 
 @dataclass(frozen=True, slots=True)
 class NotFound:

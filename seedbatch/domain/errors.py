@@ -10,6 +10,7 @@ SeedbatchError              1
 |   +-- LedgerLocked        8
 |   +-- LedgerDamaged       8
 |   +-- LedgerNewer         8
++-- InboxFull               1   too many different callbacks came at one token
 +-- StaleCaller             1   a ledger verb met a state that its caller did not expect
 """
 
@@ -130,6 +131,10 @@ class LedgerDamaged(LedgerError):
 
 class LedgerNewer(LedgerError):
     """A newer seedbatch wrote this ledger."""
+
+
+class InboxFull(SeedbatchError):
+    """More different bodies came at one token than any provider sends; this one is not kept."""
 
 
 class StaleCaller(SeedbatchError):

@@ -117,11 +117,38 @@ class Accounts:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtraTask:
+    """A task beyond the one of its submission: the provider took one request for two."""
+
+    task_id: str
+    batch: str
+    address: str
+    found_at: datetime
+    cost: Money | None
+
+
+@dataclass(frozen=True, slots=True)
+class StrayCall:
+    """A callback at a genuine token that no submission of this ledger has. `task_id` is what it names, if anything."""
+
+    received_at: datetime
+    task_id: str | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
 class Standings:
-    """Where everything stands. `at_risk` are results whose link dies soon and whose files are not all on disk."""
+    """Where everything stands. `at_risk` are results whose link dies soon and whose files are not all on disk.
+
+    `with_webhook` and `without_webhook` count results that a callback was asked for: whether it came.
+    """
 
     batches: tuple[BatchTally, ...]
     at_risk: tuple[RecordedJob, ...] = ()
     in_doubt: tuple[RecordedJob, ...] = ()
+    extras: tuple[ExtraTask, ...] = ()
+    strays: tuple[StrayCall, ...] = ()
+    with_webhook: int = 0
+    without_webhook: int = 0
     accounts: Accounts = field(default_factory=Accounts)
     meta: Mapping[str, str] = field(default_factory=dict)

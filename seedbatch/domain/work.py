@@ -12,6 +12,7 @@ from seedbatch.domain.brake import Brake
 from seedbatch.domain.budget import Budget
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.jobs import Request
+from seedbatch.domain.secret import Secret
 from seedbatch.domain.states import FailureClass
 
 
@@ -31,7 +32,7 @@ class Submission:
     """An attempt whose intent is durable and whose POST may now leave.
 
     `tries` counts the attempts at this job that reached the provider, this one included. `reference` is the
-    `user_id` that is sent along for tracing.
+    `user_id` that is sent along for tracing. `callback_url` holds the attempt's token; None where no callback can come.
     """
 
     job_id: int
@@ -40,6 +41,7 @@ class Submission:
     request: Request
     tries: int
     reference: str
+    callback_url: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ class Claim:
 class RunningTask:
     """A task to ask about.
 
-    `misses` counts the answers in a row that were of no use, `empties` those that said success and offered nothing.
+    `misses` counts the answers in a row that were of no use, `empties` those that said success and offered nothing;
+    `called_at` is when a callback last said that it has ended, `awaits_call` that none did although one was asked for.
 
     `tries` counts the attempts at this job that reached the provider, `tries_allowed` is what the manifest's retry
     policy grants.
@@ -105,6 +108,8 @@ class RunningTask:
     empties: int
     tries: int
     tries_allowed: int
+    called_at: datetime | None = None
+    awaits_call: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
 from seedbatch.domain.answers import NotFound, QueryRefused, Refusal, TaskReport, Unanswered
 from seedbatch.domain.errors import Exit, StaleCaller
@@ -14,6 +15,9 @@ from seedbatch.engine.crew import Crew, Glance, Hands, Stop
 from seedbatch.engine.happenings import Kind
 from seedbatch.engine.verdicts import Empty, Failed, StillRunning, Succeeded, judge
 from seedbatch.ports import CollectLedger, Provider
+
+# So many results without a callback, and none with one, are no accident.
+_SILENCE: Final = 3
 
 
 class Collector:
@@ -29,6 +33,9 @@ class Collector:
         self.out_of_credits = False
         self.unanswered = 0
         self.answered = 0
+        # Results that callbacks were asked for: with one, and without.
+        self.called = 0
+        self.uncalled = 0
 
     async def look(self, now: datetime) -> datetime | None:
         """Begin what is due; returns when to look again."""
@@ -41,6 +48,16 @@ class Collector:
         for task in tasks:
             self.hands.begin(self._ask(task))
         return self._glance.took(now, due)
+
+    def stir(self) -> None:
+        """Look at once: a task became due."""
+        self._glance.stir()
+
+    async def hear(self, task: RunningTask, report: TaskReport) -> None:
+        """Take what a query of somebody else's said about a task that this process claimed."""
+        with suppress(StaleCaller):
+            await self._heard(task, report)
+        self.stir()
 
     async def _ask(self, task: RunningTask) -> None:
         answer = await self._provider.query(task.task_id)
@@ -57,7 +74,7 @@ class Collector:
                     await self._later(task, answer.cause, answer.retry_after)
                 case QueryRefused():
                     await self._later(task, answer.evidence.message or f"HTTP {answer.evidence.status}")
-                    self._refused(answer)
+                    self.refused(answer)
                 case _:
                     assert_never(answer)
         except StaleCaller:
@@ -67,9 +84,13 @@ class Collector:
 
     async def _heard(self, task: RunningTask, report: TaskReport) -> None:
         now = self._crew.now()
-        match judge(report, task.empties):
+        verdict = judge(report, task.empties)
+        if isinstance(verdict, Succeeded | Failed):
+            self._ended(task, report)
+        match verdict:
             case StillRunning(status):
-                query_at = self._cadence.next_query(task.accepted_at, now, task.attempt_id)
+                usual = self._crew.experience.usual(task.model)
+                query_at = self._cadence.next_query(task.accepted_at, now, task.attempt_id, usual, task.called_at)
                 await self._ledger.still_running(task.attempt_id, status, now, query_at)
             case Succeeded():
                 await self._ledger.succeeded(task.attempt_id, report, now, link_expiry(report.updated_at, now))
@@ -82,6 +103,15 @@ class Collector:
                 self._crew.report(Kind.UNANSWERED, task.name, task_id=task.task_id, reason=reason)
             case Failed(failure):
                 await self._failed(task, failure, report, now)
+
+    def _ended(self, task: RunningTask, report: TaskReport) -> None:
+        if report.took is not None:
+            self._crew.experience.add(task.model, report.took)
+        self.called += task.called_at is not None
+        self.uncalled += task.awaits_call
+        if task.awaits_call and self.uncalled == _SILENCE and not self.called:
+            reason = f"{_SILENCE} results came without their callbacks: does the public URL reach the listener?"
+            self._crew.report(Kind.UNCALLED, reason=reason)
 
     async def _failed(self, task: RunningTask, failure: Failure, report: TaskReport, now: datetime) -> None:
         again = failure.retryable and task.tries < task.tries_allowed
@@ -105,7 +135,8 @@ class Collector:
         await self._ledger.unanswered(task.attempt_id, cause, now, now + wait)
         self._crew.report(Kind.UNANSWERED, task.name, task_id=task.task_id, reason=cause)
 
-    def _refused(self, answer: QueryRefused) -> None:
+    def refused(self, answer: QueryRefused) -> None:
+        """Asking again will not help: everything stops."""
         if answer.refusal is Refusal.KEY:
             stop = Stop(Exit.KEY, "the provider refused the API key", "check MAXAPI_API_KEY: nothing is lost")
         else:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from seedbatch.domain.errors import Exit, LedgerError
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.work import JobName
+from seedbatch.engine.experience import Experience
 from seedbatch.engine.happenings import Happening, Kind, Witness
 from seedbatch.ports import Clock, Scope
 
@@ -67,6 +68,9 @@ class Crew:
     failures: int = 0
     # Stirred by whoever finds that there is something to download.
     deliveries: Glance = field(default_factory=lambda: Glance(_LONGEST_BLINK))
+    # Stirred by whoever puts a callback into the inbox.
+    calls: Glance = field(default_factory=lambda: Glance(_LONGEST_BLINK))
+    experience: Experience = field(default_factory=Experience)
 
     def now(self) -> datetime:
         """The present moment."""

@@ -19,7 +19,11 @@ class Kind(StrEnum):
     THROTTLED = "throttled"
     REFUSED = "refused"
     IN_DOUBT = "in_doubt"
-    ADOPTED = "adopted"  # a doubtful answer named its task, and a query confirmed it
+    ADOPTED = "adopted"  # a doubtful answer or a callback named its task, and a query confirmed it
+    EXTRA = "extra"  # a task beyond the one of its submission: it is charged as well
+    MISCALLED = "miscalled"  # a callback that the provider does not confirm, or that belongs to no submission
+    AWAITED = "awaited"  # nothing is left but jobs in doubt, whose callbacks may still come
+    UNCALLED = "uncalled"  # results come, but no callback does
     PROBED = "probed"  # a free query that asks whether the provider is well again
     BARRED = "barred"  # a cap or the moderation brake keeps jobs back
     SUCCEEDED = "succeeded"

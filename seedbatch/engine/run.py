@@ -15,21 +15,28 @@ from seedbatch.domain.errors import PRECEDENCE, Exit, LedgerError
 from seedbatch.domain.jobs import Limits
 from seedbatch.domain.records import BatchTally
 from seedbatch.domain.states import HELD, JobState
+from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import Caps
 from seedbatch.engine.breaker import Breaker
 from seedbatch.engine.cadence import PROVIDER, Cadence
 from seedbatch.engine.collect import Collector
 from seedbatch.engine.crew import Crew, Hands, Stop
 from seedbatch.engine.download import Downloader
+from seedbatch.engine.experience import RECENT, Experience
 from seedbatch.engine.happenings import Kind, Witness
+from seedbatch.engine.hear import Hearer
+from seedbatch.engine.reception import Reception
 from seedbatch.engine.submit import Submitter
 from seedbatch.ports import Clock, Ledger, Provider, Scope, Store
 
 _QUERIES_AT_ONCE: Final = 16
+_CALLS_AT_ONCE: Final = 16
 _DOWNLOADS_AT_ONCE: Final = 4
 # What other processes leave behind is found by looking, not by being told.
 _LONGEST_PAUSE: Final = 5.0
 _RESCUE_EVERY: Final = timedelta(seconds=30)
+# Tasks take longer than that, so that a callback meets a reception that knows its token, whoever submitted it.
+_REFRESH_EVERY: Final = timedelta(seconds=5)
 _GRACE: Final = 30.0
 
 
@@ -39,11 +46,16 @@ class Until(Enum):
     SETTLED = "nothing more happens without a person"
     SUBMITTED = "nothing more may be submitted now"
     ROUND = "everything that is due was looked at once"
+    INTERRUPTED = "somebody ends it"
 
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What a run is for. `scope` names batches; None means all of the ledger."""
+    """What a run is for. `scope` names batches; None means all of the ledger.
+
+    `mint` makes callback addresses, where callbacks can come; then jobs in doubt are waited for until `doubt_wait`
+    seconds after their submission.
+    """
 
     scope: Scope
     limits: Limits
@@ -54,6 +66,8 @@ class Errand:
     fail_fast: bool = False
     caps: Caps = field(default_factory=Caps)
     cadence: Cadence = PROVIDER
+    mint: Mint | None = None
+    doubt_wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,7 @@ class Outcome:
     stops: tuple[Stop, ...]
     interrupted: bool
     settled: bool
+    without_webhook: int = 0
 
     @property
     def counts(self) -> Counter[JobState]:
@@ -87,18 +102,31 @@ class Outcome:
 
 
 class Run:
-    """Carries out one errand. `interrupt` may be called at any time, from the loop's thread."""
+    """Carries out one errand. `interrupt` and `called` may be called at any time, from the loop's thread.
+
+    `reception` is what a receiver beside it asks.
+    """
 
     def __init__(
-        self, ledger: Ledger, provider: Provider, store: Store, clock: Clock, errand: Errand, tell: Witness
+        self,
+        ledger: Ledger,
+        provider: Provider,
+        store: Store,
+        clock: Clock,
+        errand: Errand,
+        tell: Witness,
+        reception: Reception | None = None,
     ) -> None:
         self._ledger = ledger
         self._provider = provider
         self._store = store
         self._errand = errand
         self._crew = Crew(clock, errand.scope, tell)
+        self._reception = reception
         self._interrupted = False
         self._rescued_at: datetime | None = None
+        self._refreshed_at: datetime | None = None
+        self._told_of_waiting = False
 
     async def go(self) -> Outcome:
         """Work until the errand is done or interrupted.
@@ -107,6 +135,8 @@ class Run:
             BaseExceptionGroup: something unexpected happened in a role; what was on the wire is recorded.
         """
         doubts = await self._ledger.doubts_in_a_row() if self._errand.submit else 0
+        if self._errand.cadence.learns:
+            self._crew.experience = Experience(await self._ledger.durations(RECENT))
         async with asyncio.TaskGroup() as group:
             self._enlist(group, doubts)
             try:
@@ -124,6 +154,11 @@ class Run:
         self._interrupted = True
         self._crew.wake.set()
 
+    def called(self) -> None:
+        """Something new lies in the inbox."""
+        self._crew.calls.stir()
+        self._crew.wake.set()
+
     def _enlist(self, group: asyncio.TaskGroup, doubts: int) -> None:
         errand, crew = self._errand, self._crew
         breaker = Breaker(crew.now(), earlier_doubts=doubts, first_probe=errand.cadence.probe)
@@ -137,6 +172,7 @@ class Run:
             errand.caps,
             errand.cadence,
             breaker,
+            errand.mint,
         )
         self._collector = Collector(
             crew,
@@ -152,13 +188,22 @@ class Run:
             self._store,
             Hands(group, crew, _DOWNLOADS_AT_ONCE if errand.download else 0),
         )
-        self._roles = (self._submitter, self._collector, self._downloader)
+        self._hearer = Hearer(
+            crew,
+            self._ledger,
+            self._provider,
+            Hands(group, crew, _CALLS_AT_ONCE if errand.collect else 0),
+            self._collector,
+        )
+        # Who hears comes before who asks: what a callback makes due is asked about in the same turn.
+        self._roles = (self._submitter, self._hearer, self._collector, self._downloader)
 
     async def _work(self) -> None:
         while not self._interrupted:
             self._crew.wake.clear()
             now = self._crew.now()
             await self._rescue(now)
+            await self._refresh(now)
             self._fail_fast()
             dues = await asyncio.gather(*(role.look(now) for role in self._roles))
             self._submitter.over |= self._collector.out_of_credits
@@ -185,17 +230,40 @@ class Run:
         for name in await self._ledger.rescue(now):
             self._crew.report(Kind.IN_DOUBT, name, reason="the process that was submitting it ended")
 
+    async def _refresh(self, now: datetime) -> None:
+        if self._reception is None or (self._refreshed_at is not None and now - self._refreshed_at < _REFRESH_EVERY):
+            return
+        self._refreshed_at = now
+        await self._reception.refresh()
+
     async def _done(self, dues: Sequence[datetime | None], now: datetime) -> bool:
         if self._crew.halted:
             return True
-        submit_due, collect_due, download_due = dues
+        submit_due, *collect_dues = dues
         match self._errand.until:
             case Until.SUBMITTED:
                 return submit_due is None or self._barred
             case Until.ROUND:
-                return all(due is None or due > now for due in (collect_due, download_due))
+                return all(due is None or due > now for due in collect_dues)
             case Until.SETTLED:
-                return self._left(_counts(await self._ledger.tally(self._errand.scope))) == 0
+                left = self._left(_counts(await self._ledger.tally(self._errand.scope)))
+                return left == 0 and not await self._awaits_calls(now)
+            case Until.INTERRUPTED:
+                return False
+
+    async def _awaits_calls(self, now: datetime) -> bool:
+        """Whether a job is in doubt whose callback may still come."""
+        if self._errand.mint is None or not self._errand.collect:
+            return False
+        since = now - timedelta(seconds=self._errand.doubt_wait)
+        awaited = await self._ledger.awaited(self._errand.scope, since)
+        if awaited and not self._told_of_waiting:
+            self._told_of_waiting = True
+            reason = (
+                f"for the callbacks of {awaited:,} in doubt, until {self._errand.doubt_wait:,.0f} s after each was sent"
+            )
+            self._crew.report(Kind.AWAITED, awaited=awaited, reason=reason)
+        return awaited > 0
 
     @property
     def _barred(self) -> bool:
@@ -244,7 +312,13 @@ class Run:
         if self._collector.unanswered and not self._collector.answered and self._errand.until is Until.ROUND:
             reason = "the provider answered none of the queries"
             stops.append(Stop(Exit.PROVIDER, reason, "check the network, then collect again: nothing is lost"))
-        return Outcome(tallies, tuple(stops), self._interrupted, settled=unfinished == 0)
+        return Outcome(
+            tallies,
+            tuple(stops),
+            self._interrupted,
+            settled=unfinished == 0,
+            without_webhook=self._collector.uncalled,
+        )
 
 
 def _counts(tallies: Sequence[BatchTally]) -> Counter[JobState]:

@@ -21,9 +21,11 @@ from seedbatch.domain.answers import (
     Throttled,
     Unanswered,
 )
+from seedbatch.domain.calls import Binding
 from seedbatch.domain.errors import Exit, LedgerError, StaleCaller
 from seedbatch.domain.jobs import Limits
-from seedbatch.domain.states import FailureClass, JobState
+from seedbatch.domain.states import FailureClass
+from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import Barrier, Caps, Claim, Failure, Submission
 from seedbatch.engine.breaker import Breaker, Circuit
 from seedbatch.engine.cadence import Cadence, backoff
@@ -69,6 +71,7 @@ class Submitter:
         caps: Caps,
         cadence: Cadence,
         breaker: Breaker,
+        mint: Mint | None = None,
     ) -> None:
         self._crew = crew
         self._ledger = ledger
@@ -78,6 +81,7 @@ class Submitter:
         self._caps = caps
         self._cadence = cadence
         self._breaker = breaker
+        self._mint = mint
         self._pace = limits.submits_per_minute
         self._unsent = 0
         self._throttled = 0
@@ -99,7 +103,7 @@ class Submitter:
         if most == 0:
             return None
         limits = replace(self._limits, submits_per_minute=self._pace)
-        claim = await self._ledger.claim_submissions(self._crew.scope, limits, self._caps, now, most)
+        claim = await self._ledger.claim_submissions(self._crew.scope, limits, self._caps, now, most, self._mint)
         self.latest = claim
         self._tell_bars(claim)
         for submission in claim.submissions:
@@ -126,7 +130,8 @@ class Submitter:
         try:
             await self._record(submission, answer)
         except StaleCaller:
-            return  # a person, or another process, settled this attempt meanwhile
+            # A callback was faster, or a person: the breaker must not wait for an answer that was overtaken.
+            self._breaker.answered(submission.attempt_id)
 
     async def _record(self, submission: Submission, answer: SubmitAnswer) -> None:
         match answer:
@@ -144,13 +149,17 @@ class Submitter:
                 assert_never(answer)
 
     async def _accepted(self, submission: Submission, answer: Accepted) -> None:
-        state = await self._keep(submission, answer.task_id)
-        if state is JobState.IN_DOUBT:
+        binding = await self._keep(submission, answer.task_id)
+        if binding is Binding.IN_DOUBT:
             cause = f"the provider named the task {answer.task_id}, which another attempt already holds"
             self._note_doubt(submission, cause)
             return
         self._answered(submission)
         self._quicken()
+        if binding is Binding.EXTRA:
+            reason = f"a second task of one submission, {answer.task_id}: it is charged as well"
+            self._crew.report(Kind.EXTRA, submission.name, task_id=answer.task_id, reason=reason)
+            return
         self._crew.report(Kind.SUBMITTED, submission.name, task_id=answer.task_id, tries=submission.tries)
 
     def _quicken(self) -> None:
@@ -159,9 +168,10 @@ class Submitter:
         if self._pace is not None and named is not None:
             self._pace = min(self._pace + named / 10, named)
 
-    async def _keep(self, submission: Submission, task_id: str) -> JobState:
+    async def _keep(self, submission: Submission, task_id: str) -> Binding:
         now = self._crew.now()
-        query_at = self._cadence.first_query(now, submission.attempt_id)
+        usual = self._crew.experience.usual(submission.request.model)
+        query_at = self._cadence.first_query(now, submission.attempt_id, usual)
         try:
             return await self._ledger.accepted(submission.attempt_id, task_id, now, query_at)
         except LedgerError as error:
@@ -227,7 +237,7 @@ class Submitter:
         report = await self._provider.query(task_id)
         if not isinstance(report, TaskReport) or not agrees(report, submission.request):
             return
-        if await self._keep(submission, task_id) is JobState.RUNNING:
+        if await self._keep(submission, task_id) is Binding.RUNNING:
             self._crew.report(Kind.ADOPTED, submission.name, task_id=task_id)
 
     # -- the breaker ----------------------------------------------------------------------------------------------

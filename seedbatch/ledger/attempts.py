@@ -9,6 +9,7 @@ from typing import Final
 
 from seedbatch.domain.answers import Evidence, TaskReport
 from seedbatch.domain.brake import HIGHEST_SURCHARGE
+from seedbatch.domain.calls import Binding
 from seedbatch.domain.errors import StaleCaller
 from seedbatch.domain.moments import stamp
 from seedbatch.domain.states import JobState
@@ -51,35 +52,71 @@ def doubts_in_a_row(connection: sqlite3.Connection) -> int:
     return count
 
 
+class TaskTaken(StaleCaller):
+    """The task belongs to another attempt."""
+
+
 def accepted(
     connection: sqlite3.Connection, attempt_id: int, task_id: str, now: datetime, query_at: datetime
-) -> JobState:
-    """The provider named the task of an attempt: running; see the port for the rarer cases."""
-    job_id, outcome, held, state = connection.execute(
-        "SELECT a.job_id, a.outcome, a.task_id, j.state FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE a.id = ?",
-        (attempt_id,),
+) -> Binding:
+    """The provider's answer named the task of an attempt: running; see the port for the rarer cases."""
+    try:
+        return bind(connection, attempt_id, task_id, now, query_at, event="accepted")
+    except TaskTaken:
+        job_id = open_attempt(connection, attempt_id, "task_id IS NULL")
+        doubt(connection, job_id, attempt_id, _TWICE, data={"task_id": task_id}, now=now)
+        return Binding.IN_DOUBT
+
+
+def bind(
+    connection: sqlite3.Connection,
+    attempt_id: int,
+    task_id: str,
+    now: datetime,
+    query_at: datetime,
+    *,
+    event: str,
+    data: Mapping[str, object] | None = None,
+) -> Binding:
+    """Write down the task that an authenticated answer named for an attempt, wherever it belongs.
+
+    Answer, callback and query may name it in any order, and any number of times.
+
+    Raises:
+        TaskTaken: another attempt holds it.
+    """
+    job_id, outcome, held, price, currency = connection.execute(
+        "SELECT job_id, outcome, task_id, price, currency FROM attempts WHERE id = ?", (attempt_id,)
     ).fetchone()
-    if held is not None or outcome not in {None, *_SETTLED_BY_A_PERSON}:
-        raise StaleCaller(f"attempt {attempt_id} has moved on")
-    data = {"task_id": task_id}
-    if connection.execute("SELECT 1 FROM attempts WHERE task_id = ?", (task_id,)).fetchone():
-        if outcome is None:
-            doubt(connection, job_id, attempt_id, _TWICE, data=data, now=now)
-            return JobState.IN_DOUBT
-        raise StaleCaller(f"the task {task_id} belongs to another attempt")
-    if outcome is not None:
+    holder = connection.execute(
+        "SELECT id FROM attempts WHERE task_id = ?1 UNION ALL SELECT attempt_id FROM extras WHERE task_id = ?1",
+        (task_id,),
+    ).fetchone()
+    if holder is not None and holder[0] != attempt_id:
+        raise TaskTaken(f"the task {task_id} belongs to another attempt")
+    if holder is not None:
+        return Binding.KNOWN
+    facts = {"task_id": task_id, **(data or {})}
+    if held is None and outcome is None:
+        connection.execute(
+            "UPDATE attempts SET task_id = ?, accepted_at = ?, query_at = ? WHERE id = ?",
+            (task_id, stamp(now), stamp(query_at), attempt_id),
+        )
+        move(connection, job_id, JobState.RUNNING, now, event, attempt_id=attempt_id, data=facts)
+        return Binding.RUNNING
+    if held is None and outcome in _SETTLED_BY_A_PERSON:
         connection.execute(
             "UPDATE attempts SET task_id = ?, accepted_at = ?, counted = 1, exposure = coalesce(price, 0) WHERE id = ?",
             (task_id, stamp(now), attempt_id),
         )
-        note(connection, now, "surfaced", job_id, attempt_id=attempt_id, data=data)
-        return JobState(state)
+        note(connection, now, "surfaced", job_id, attempt_id=attempt_id, data=facts)
+        return Binding.SURFACED
     connection.execute(
-        "UPDATE attempts SET task_id = ?, accepted_at = ?, query_at = ? WHERE id = ?",
-        (task_id, stamp(now), stamp(query_at), attempt_id),
+        "INSERT INTO extras (attempt_id, task_id, price, currency, exposure, found_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (attempt_id, task_id, price, currency, price or 0, stamp(now)),
     )
-    move(connection, job_id, JobState.RUNNING, now, "accepted", attempt_id=attempt_id, data=data)
-    return JobState.RUNNING
+    note(connection, now, "extra", job_id, attempt_id=attempt_id, data=facts)
+    return Binding.EXTRA
 
 
 def violated(connection: sqlite3.Connection, attempt_id: int, at: datetime) -> None:

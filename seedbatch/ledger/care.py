@@ -12,7 +12,6 @@ from seedbatch.domain.errors import LedgerDamaged
 from seedbatch.domain.moments import stamp
 from seedbatch.domain.states import JobState
 from seedbatch.ledger.check import (
-    COUNTED_ANEW,
     EDITED,
     Finding,
     damaged_files,
@@ -20,6 +19,7 @@ from seedbatch.ledger.check import (
     guarded,
     migrations_checksum,
     structure,
+    totals_counted_anew,
 )
 from seedbatch.ledger.checksums import SEALED, seal_all
 from seedbatch.ledger.locks import WriteLock
@@ -77,7 +77,7 @@ def _accept(connection: sqlite3.Connection, by: str, now: datetime) -> None:
     _refuse(next(guarded(connection, structure), None))
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("DELETE FROM totals")
-    connection.execute(f"INSERT INTO totals (scope, currency, count, exposure) {COUNTED_ANEW}")
+    connection.execute(f"INSERT INTO totals (scope, currency, count, exposure) {totals_counted_anew(connection)}")
     _tell_stories_to_the_end(connection, by, now)
     facts = {"accepted_at": stamp(now), "accepted_by": by, "migrations": migrations_checksum(connection)}
     connection.executemany(

@@ -15,7 +15,7 @@ from typing import Final
 from sqlite_utils import Database
 
 from seedbatch.domain.states import LIVE, TRANSITIONS, JobState
-from seedbatch.ledger.checksums import SEALED, checksum, register, unsealed
+from seedbatch.ledger.checksums import checksum, register, sealed_tables, unsealed
 from seedbatch.ledger.migrations import migrations
 
 # The rows on which a submission or a bill may depend: what every opening looks at, however large the ledger.
@@ -125,7 +125,7 @@ def _live_rows(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[Finding]:
-    for table in SEALED:
+    for table in sealed_tables(connection):
         yield from guarded(connection, partial(_unsealed, table=table, condition="true"))
 
 
@@ -177,24 +177,38 @@ def _named(connection: sqlite3.Connection, table: str, rowid: int) -> str:
     return ""
 
 
-COUNTED_ANEW: Final = """
-WITH counted (scope, currency, count, exposure) AS (
-  SELECT 'batch ' || j.batch_id, coalesce(a.currency, ''), a.counted, a.exposure
-  FROM attempts a JOIN jobs j ON j.id = a.job_id
-  UNION ALL SELECT 'day ' || substr(intended_at, 1, 10), coalesce(currency, ''), counted, exposure FROM attempts
-  UNION ALL SELECT 'owner ' || owner, coalesce(currency, ''), counted, exposure FROM attempts
-  UNION ALL SELECT 'finished', '', 1, 0 FROM attempts WHERE outcome IN ('failed', 'succeeded')
-  UNION ALL SELECT 'rejected', '', 1, 0 FROM attempts WHERE violated_on IS NOT NULL
-  UNION ALL SELECT 'violations ' || violated_on, '', 1, 0 FROM attempts WHERE violated_on IS NOT NULL)
-SELECT scope, currency, sum(count), sum(exposure) FROM counted GROUP BY scope, currency
+_COUNTED: Final = """
+SELECT 'batch ' || j.batch_id, coalesce(a.currency, ''), a.counted, a.exposure
+FROM attempts a JOIN jobs j ON j.id = a.job_id
+UNION ALL SELECT 'day ' || substr(intended_at, 1, 10), coalesce(currency, ''), counted, exposure FROM attempts
+UNION ALL SELECT 'owner ' || owner, coalesce(currency, ''), counted, exposure FROM attempts
+UNION ALL SELECT 'finished', '', 1, 0 FROM attempts WHERE outcome IN ('failed', 'succeeded')
+UNION ALL SELECT 'rejected', '', 1, 0 FROM attempts WHERE violated_on IS NOT NULL
+UNION ALL SELECT 'violations ' || violated_on, '', 1, 0 FROM attempts WHERE violated_on IS NOT NULL
 """
+_COUNTED_EXTRAS: Final = """
+UNION ALL SELECT 'batch ' || j.batch_id, coalesce(x.currency, ''), 0, x.exposure
+FROM extras x JOIN attempts a ON a.id = x.attempt_id JOIN jobs j ON j.id = a.job_id
+UNION ALL SELECT 'day ' || substr(a.intended_at, 1, 10), coalesce(x.currency, ''), 0, x.exposure
+FROM extras x JOIN attempts a ON a.id = x.attempt_id
+UNION ALL SELECT 'owner ' || a.owner, coalesce(x.currency, ''), 0, x.exposure
+FROM extras x JOIN attempts a ON a.id = x.attempt_id
+"""
+
+
+def totals_counted_anew(connection: sqlite3.Connection) -> str:
+    """A query for what `totals` must hold: scope, currency, count, exposure."""
+    parts = _COUNTED + (_COUNTED_EXTRAS if "extras" in sealed_tables(connection) else "")
+    return (
+        f"WITH counted (scope, currency, count, exposure) AS ({parts})"  # noqa: S608 - our words
+        " SELECT scope, currency, sum(count), sum(exposure) FROM counted GROUP BY scope, currency"
+    )
 
 
 def counted_anew(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[int, int]]:
     """What `totals` must say: count and exposure by scope and currency."""
-    return {
-        (scope, currency): (count, exposure) for scope, currency, count, exposure in connection.execute(COUNTED_ANEW)
-    }
+    rows = connection.execute(totals_counted_anew(connection))
+    return {(scope, currency): (count, exposure) for scope, currency, count, exposure in rows}
 
 
 def _totals(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -215,7 +229,11 @@ def _totals(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 def _gaps(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Rows that are gone: none is ever deleted."""
-    for table, key in (("jobs", "id"), ("attempts", "id"), ("artifacts", "id"), ("events", "seq")):
+    keys = {"jobs": "id", "attempts": "id", "artifacts": "id", "events": "seq", "callbacks": "id", "extras": "id"}
+    for table in sealed_tables(connection):
+        if table not in keys:
+            continue
+        key = keys[table]
         ((count, least, most),) = connection.execute(f"SELECT count(*), min({key}), max({key}) FROM {table}")  # noqa: S608
         if count and (least != 1 or most != count):
             yield Finding(table, f"has {count:,} rows, numbered from {least} to {most}")

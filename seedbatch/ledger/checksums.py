@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 # Every table whose rows are facts; `totals` is derived, and recounted instead.
-SEALED: Final = ("meta", "batches", "jobs", "attempts", "outputs", "artifacts", "events")
+SEALED: Final = ("meta", "batches", "jobs", "attempts", "outputs", "artifacts", "events", "callbacks", "extras")
 # What a connection is told that is about to change a row which does not fit its seal.
 ALTERED: Final = "a row was changed by other means than seedbatch"
 
@@ -24,7 +24,7 @@ def watch(connection: sqlite3.Connection, *, trusting: bool = False) -> None:
     Unless `trusting`, changing a row that does not fit its seal is an IntegrityError that says `ALTERED`.
     """
     register(connection)
-    for table in SEALED:
+    for table in sealed_tables(connection):
         columns = _columns(connection, table)
         written = f"UPDATE OF {', '.join(columns)}"
         seal = f"UPDATE {table} SET checksum = {_call(table, columns)} WHERE rowid = NEW.rowid"  # noqa: S608 - our words
@@ -39,8 +39,14 @@ def watch(connection: sqlite3.Connection, *, trusting: bool = False) -> None:
 
 def seal_all(connection: sqlite3.Connection) -> None:
     """Give every row its checksum, whatever it says: after a migration, or by a person's word."""
-    for table in SEALED:
+    for table in sealed_tables(connection):
         connection.execute(f"UPDATE {table} SET checksum = {_call(table, _columns(connection, table))}")  # noqa: S608 - our words
+
+
+def sealed_tables(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Those of `SEALED` that a ledger has: one that an older seedbatch made has fewer."""
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return tuple(table for table in SEALED if table in there)
 
 
 def unsealed(connection: sqlite3.Connection, table: str, condition: str = "true") -> Iterator[int]:

@@ -15,6 +15,7 @@ from seedbatch.domain.jobs import Limits, Request
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.money import Money
 from seedbatch.domain.prices import line_to_add
+from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import Bar, Barrier, Caps, Claim, JobName, Submission
 from seedbatch.ledger.rows import scope_names
 from seedbatch.ledger.spending import budget, moderation, of_batch, of_day, of_owner, spent
@@ -61,6 +62,7 @@ def claim(
     scope: Scope,
     limits: Limits,
     caps: Caps,
+    mint: Mint | None,
     now: datetime,
     most: int,
 ) -> Claim:
@@ -79,7 +81,7 @@ def claim(
         bars = (_braked(caps.brake, seen),) if _any_pending(connection, scope) else ()
         return Claim(bars=bars, in_flight=seen.in_flight)
     chosen, kept = _affordable(connection, scope, caps, owner, now, free if allowed is None else min(free, allowed))
-    submissions = _intend(connection, owner, ledger_id, chosen, now)
+    submissions = _intend(connection, owner, ledger_id, chosen, mint, now)
     due = None if submissions else _next_pending(connection, scope, now)
     return Claim(submissions, due, tuple(kept.values()), seen.in_flight)
 
@@ -195,9 +197,15 @@ def _bar(cap: _Cap, found: Obstacle, candidate: _Candidate) -> Bar:
 
 
 def _intend(
-    connection: sqlite3.Connection, owner: str, ledger_id: str, chosen: list[_Candidate], now: datetime
+    connection: sqlite3.Connection,
+    owner: str,
+    ledger_id: str,
+    chosen: list[_Candidate],
+    mint: Mint | None,
+    now: datetime,
 ) -> tuple[Submission, ...]:
     ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM attempts")
+    addresses = [None if mint is None else mint() for _ in chosen]
     claimed = tuple(
         Submission(
             job_id=one.job_id,
@@ -206,16 +214,20 @@ def _intend(
             request=one.request,
             tries=one.tries + 1,
             reference=f"seedbatch-{ledger_id}-{one.job_id}-{one.attempts + 1}",
+            callback_url=None if address is None else address.url,
         )
-        for attempt_id, one in enumerate(chosen, start=last + 1)
+        for attempt_id, (one, address) in enumerate(zip(chosen, addresses, strict=True), start=last + 1)
     )
     at = stamp(now)
     connection.executemany(
-        "INSERT INTO attempts (id, job_id, number, owner, reference, price, currency, exposure, intended_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO attempts (id, job_id, number, owner, reference, token, price, currency, exposure, intended_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (new.attempt_id, one.job_id, one.attempts + 1, owner, new.reference, *_reserved(one.price), at)
-            for new, one in zip(claimed, chosen, strict=True)
+            (
+                *(new.attempt_id, one.job_id, one.attempts + 1, owner, new.reference),
+                *(None if address is None else address.digest, *_reserved(one.price), at),
+            )
+            for new, one, address in zip(claimed, chosen, addresses, strict=True)
         ],
     )
     connection.executemany(

@@ -151,7 +151,8 @@ def take_up(connection: sqlite3.Connection, kept: Kept, now: datetime) -> bool:
 
     May be repeated: what is known already is left as it is.
     """
-    if connection.execute("SELECT 1 FROM attempts WHERE task_id = ?", (kept.task_id,)).fetchone():
+    known = "SELECT 1 FROM attempts WHERE task_id = ?1 UNION ALL SELECT 1 FROM extras WHERE task_id = ?1"
+    if connection.execute(known, (kept.task_id,)).fetchone():
         return True
     row = connection.execute(
         "SELECT job_id FROM attempts WHERE id = ? AND owner = ?", (kept.attempt_id, kept.owner)

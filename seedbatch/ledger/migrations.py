@@ -241,9 +241,75 @@ BEGIN SELECT RAISE(ABORT, 'events are only added'); END;
 """
 
 
+_CALLBACKS: Final = """
+ALTER TABLE attempts ADD COLUMN token TEXT CHECK (length(token) = 64);
+ALTER TABLE attempts ADD COLUMN called_at TEXT;
+ALTER TABLE attempts ADD COLUMN took REAL CHECK (took >= 0);
+CREATE UNIQUE INDEX attempts_token ON attempts (token);
+CREATE INDEX attempts_uncalled ON attempts (id)
+  WHERE token IS NOT NULL AND called_at IS NULL AND outcome IN ('failed', 'succeeded');
+
+CREATE TABLE callbacks (
+  id          INTEGER PRIMARY KEY,
+  token       TEXT NOT NULL CHECK (length(token) = 64),
+  body        ANY NOT NULL,
+  digest      TEXT NOT NULL CHECK (length(digest) = 64),
+  received_at TEXT NOT NULL,
+  task_id     TEXT,
+  verdict     TEXT CHECK (verdict IN ('heard', 'known', 'adopted', 'surfaced', 'extra', 'refused', 'unknown')),
+  reason      TEXT NOT NULL DEFAULT '',
+  reader      TEXT CHECK (reader IS NULL OR verdict IS NULL),
+  misses      INTEGER NOT NULL DEFAULT 0 CHECK (misses >= 0),
+  read_at     TEXT NOT NULL,
+  checksum    BLOB,
+  UNIQUE (token, digest)
+) STRICT;
+CREATE INDEX callbacks_waiting ON callbacks (id) WHERE verdict IS NULL;
+CREATE INDEX callbacks_unknown ON callbacks (id) WHERE verdict = 'unknown';
+
+CREATE TABLE extras (
+  id         INTEGER PRIMARY KEY,
+  attempt_id INTEGER NOT NULL REFERENCES attempts (id),
+  task_id    TEXT NOT NULL UNIQUE CHECK (task_id <> ''),
+  price      INTEGER CHECK (price >= 0),
+  currency   TEXT,
+  exposure   INTEGER NOT NULL CHECK (exposure BETWEEN 0 AND coalesce(price, 0)),
+  found_at   TEXT NOT NULL,
+  checksum   BLOB,
+  CHECK ((price IS NULL) = (currency IS NULL))
+) STRICT;
+CREATE INDEX extras_attempt ON extras (attempt_id);
+
+CREATE TRIGGER extras_counted AFTER INSERT ON extras
+BEGIN
+  INSERT INTO totals (scope, currency, count, exposure)
+  SELECT scope, coalesce(NEW.currency, ''), 0, NEW.exposure FROM (
+    SELECT 'batch ' || j.batch_id AS scope FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE a.id = NEW.attempt_id
+    UNION ALL SELECT 'day ' || substr(intended_at, 1, 10) FROM attempts WHERE id = NEW.attempt_id
+    UNION ALL SELECT 'owner ' || owner FROM attempts WHERE id = NEW.attempt_id) WHERE true
+  ON CONFLICT (scope, currency) DO UPDATE SET exposure = exposure + excluded.exposure;
+END;
+
+CREATE TRIGGER extras_kept BEFORE DELETE ON extras
+BEGIN SELECT RAISE(ABORT, 'the ledger forgets nothing'); END;
+CREATE TRIGGER extras_unchanged BEFORE UPDATE OF attempt_id, task_id, price, currency, exposure ON extras
+BEGIN SELECT RAISE(ABORT, 'an extra task is never changed'); END;
+CREATE TRIGGER callbacks_kept BEFORE DELETE ON callbacks
+BEGIN SELECT RAISE(ABORT, 'the ledger forgets nothing'); END;
+CREATE TRIGGER callbacks_unchanged BEFORE UPDATE OF token, body, digest, received_at ON callbacks
+BEGIN SELECT RAISE(ABORT, 'a callback is kept as it came'); END;
+"""
+
+
 @migrations(name="0001_first_tables")
 def _first_tables(db: Database) -> None:
     for statement in _statements(_TABLES + _TOTALS + _GUARDS):
+        db.conn.execute(statement)
+
+
+@migrations(name="0002_callbacks")
+def _callbacks(db: Database) -> None:
+    for statement in _statements(_CALLBACKS):
         db.conn.execute(statement)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -131,6 +132,32 @@ def upgrade(path: Path, kind: Kind) -> Mark:
     if meta["kind"] != kind:
         raise LedgerError(*_wrong_kind(path, meta["kind"]))
     return Mark.of(meta)
+
+
+def is_older(connection: sqlite3.Connection) -> bool:
+    """Whether an older seedbatch wrote this ledger."""
+    return bool(migrations.pending(Database(connection)))
+
+
+def bring_up_to_date(path: Path) -> None:
+    """Give a ledger that an older seedbatch wrote its new tables.
+
+    Raises:
+        LedgerError: as `prepare`.
+    """
+    lock = WriteLock(path.with_name(f"{path.name}.lock"))
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            ((kind,),) = connection.execute("SELECT value FROM meta WHERE key = 'kind'")
+        with lock.held():
+            upgrade(path, kind)
+    except (sqlite3.Error, OSError) as error:
+        raise LedgerError(
+            f"{path} was written by an older seedbatch, and cannot be brought up to date: {error}",
+            hint="it must be writable once",
+        ) from error
+    finally:
+        lock.close()
 
 
 def check_schema(connection: sqlite3.Connection, path: Path) -> None:

@@ -17,10 +17,19 @@ from seedbatch.domain.errors import LedgerDamaged, LedgerError
 from seedbatch.domain.jobs import Request
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.money import Money
-from seedbatch.domain.records import Accounts, Artifact, Occurrence, RecordedJob, Standing, Standings
+from seedbatch.domain.records import (
+    Accounts,
+    Artifact,
+    ExtraTask,
+    Occurrence,
+    RecordedJob,
+    Standing,
+    Standings,
+    StrayCall,
+)
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.ledger.declaration import known_jobs
-from seedbatch.ledger.opening import check_schema
+from seedbatch.ledger.opening import check_schema, is_older
 from seedbatch.ledger.rows import to_json
 from seedbatch.ledger.spending import budget, moderation, of_day, spent, spent_by_batch
 from seedbatch.ledger.tallies import tallies
@@ -31,7 +40,10 @@ SELECT j.id AS job_id, b.name AS batch, j.address, j.base, j.take, j.revision, j
        j.model, j.input, j.fingerprint, j.output, j.tags, j.expires_at, j.updated_at,
        j.price, j.currency, a.task_id, a.doubt, a.intended_at,
        (SELECT count(*) FROM attempts WHERE job_id = j.id) AS attempts,
-       (SELECT sum(exposure) FROM attempts WHERE job_id = j.id AND price IS NOT NULL) AS cost,
+       (SELECT sum(exposure) FROM (
+          SELECT exposure FROM attempts WHERE job_id = j.id AND price IS NOT NULL
+          UNION ALL SELECT x.exposure FROM extras x JOIN attempts t ON t.id = x.attempt_id
+          WHERE t.job_id = j.id AND x.price IS NOT NULL)) AS cost,
        (SELECT max(currency) FROM attempts WHERE job_id = j.id AND price IS NOT NULL) AS cost_currency
 FROM jobs j JOIN batches b ON b.id = j.batch_id
 LEFT JOIN attempts a ON a.id = (SELECT max(id) FROM attempts WHERE job_id = j.id)
@@ -39,7 +51,7 @@ LEFT JOIN attempts a ON a.id = (SELECT max(id) FROM attempts WHERE job_id = j.id
 
 
 class SqliteRecords:
-    """Reads the ledger at `path`.
+    """Reads the ledger at `path`. One that is `older` lacks tables: it is brought up to date first.
 
     Raises:
         LedgerDamaged: the file is no ledger.
@@ -51,6 +63,7 @@ class SqliteRecords:
         try:
             self._connection = _connect(self._path)
             check_schema(self._connection, path)
+            self.older = is_older(self._connection)
         except sqlite3.OperationalError as error:
             raise LedgerError(f"the ledger {path} cannot be read: {error}") from error
         except sqlite3.DatabaseError as error:
@@ -96,9 +109,37 @@ class SqliteRecords:
                 self._select("WHERE j.state = 'succeeded' AND j.expires_at <= ? ORDER BY j.expires_at", (until,))
             ),
             in_doubt=tuple(self._select("WHERE j.state = 'in_doubt' ORDER BY b.name, j.position", ())),
+            extras=tuple(self._extras()),
+            strays=tuple(self._strays()),
+            with_webhook=self._results(called=True),
+            without_webhook=self._results(called=False),
             accounts=self.accounts(now),
             meta=dict(self._connection.execute("SELECT key, value FROM meta")),
         )
+
+    def _extras(self) -> Iterator[ExtraTask]:
+        for task_id, batch, address, found_at, price, currency, exposure in self._connection.execute(
+            "SELECT x.task_id, b.name, j.address, x.found_at, x.price, x.currency, x.exposure FROM extras x"
+            " JOIN attempts a ON a.id = x.attempt_id JOIN jobs j ON j.id = a.job_id JOIN batches b ON b.id = j.batch_id"
+            " ORDER BY x.id"
+        ):
+            cost = None if price is None else Money(exposure, currency)
+            yield ExtraTask(task_id, batch, address, moment(found_at), cost)
+
+    def _strays(self) -> Iterator[StrayCall]:
+        for received_at, task_id, body in self._connection.execute(
+            "SELECT received_at, task_id, body FROM callbacks WHERE verdict = 'unknown' ORDER BY id"
+        ):
+            text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+            yield StrayCall(moment(received_at), task_id, text)
+
+    def _results(self, *, called: bool) -> int:
+        condition = "called_at IS NOT NULL" if called else "called_at IS NULL"
+        ((count,),) = self._connection.execute(
+            f"SELECT count(*) FROM attempts WHERE token IS NOT NULL AND {condition}"  # noqa: S608 - our words
+            " AND outcome IN ('failed', 'succeeded')"
+        )
+        return int(count)
 
     def accounts(self, now: datetime) -> Accounts:
         """What may be owed, and what moderation has taken."""

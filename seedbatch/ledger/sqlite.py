@@ -7,29 +7,33 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from seedbatch import __version__
 from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
+from seedbatch.domain.calls import Binding, Bound, Call, Verdict
 from seedbatch.domain.errors import LedgerError, StaleCaller
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.records import BatchTally
 from seedbatch.domain.states import FailureClass, JobState
+from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import Caps, Claim, Delivery, Failure, JobName, Occupant, Output, RunningTask
 from seedbatch.ledger import words
 from seedbatch.ledger.attempts import accepted, doubt, doubts_in_a_row, end, fail, open_attempt, seen, times, violated
+from seedbatch.ledger.callbacks import claim_calls, heard, named, read, read_later, receive
 from seedbatch.ledger.claims import claim
 from seedbatch.ledger.declaration import declare
 from seedbatch.ledger.emergency import EmergencyRecord, Kept, emergency_path, recover, take_up, warn_of
 from seedbatch.ledger.locks import Owner, WriteLock, is_dead
 from seedbatch.ledger.mark import Mark, MarkFile, mark_path, raise_generation
 from seedbatch.ledger.opening import Kind, connect_sealing, prepare
+from seedbatch.ledger.queries import claim_queries, durations
 from seedbatch.ledger.rows import move, note, scope_names, to_json
 from seedbatch.ledger.tallies import tallies
 from seedbatch.ledger.writer import Verb, Writer
@@ -66,7 +70,7 @@ class SqliteLedger:
             self._owner.close()
             self._lock.close()
             raise
-        self._keeping: set[asyncio.Task[JobState]] = set()
+        self._keeping: set[asyncio.Task[Binding]] = set()
         # Relative to the ledger, so that a project folder may be moved as a whole.
         self._folder = os.path.relpath(folder.absolute(), path.parent)
         self._writer = Writer(lambda: connect_sealing(path), self._lock)
@@ -119,6 +123,7 @@ class SqliteLedger:
                 " WHERE j.state = 'submitting'"
                 " UNION SELECT downloader FROM jobs WHERE state = 'succeeded' AND downloader IS NOT NULL"
                 " UNION SELECT asker FROM attempts WHERE outcome IS NULL AND task_id IS NOT NULL AND asker IS NOT NULL"
+                " UNION SELECT reader FROM callbacks WHERE verdict IS NULL AND reader IS NOT NULL"
             ).fetchall()
             dead = to_json([owner for (owner,) in owners if owner != self._owner.id and is_dead(self._owners, owner)])
             orphans = connection.execute(
@@ -142,6 +147,11 @@ class SqliteLedger:
                 " AND asker IN (SELECT value FROM json_each(?))",
                 (dead,),
             )
+            connection.execute(
+                "UPDATE callbacks SET reader = NULL WHERE verdict IS NULL"
+                " AND reader IN (SELECT value FROM json_each(?))",
+                (dead,),
+            )
             return [JobName(batch, address) for _, _, batch, address in orphans]
 
         return await self._run(verb)
@@ -159,12 +169,22 @@ class SqliteLedger:
         """How many of the latest answers to submissions, of all processes, were doubtful ones without any other."""
         return await self._run(doubts_in_a_row)
 
-    async def claim_submissions(self, scope: Scope, limits: Limits, caps: Caps, now: datetime, most: int) -> Claim:
+    async def claim_submissions(
+        self, scope: Scope, limits: Limits, caps: Caps, now: datetime, most: int, mint: Mint | None = None
+    ) -> Claim:
         """Move up to `most` pending jobs to submitting, each with a new attempt and its price reserved."""
 
         def verb(connection: sqlite3.Connection) -> tuple[Claim, int]:
             found = claim(
-                connection, self._owner.id, self.id, scope=scope, limits=limits, caps=caps, now=now, most=most
+                connection,
+                self._owner.id,
+                self.id,
+                scope=scope,
+                limits=limits,
+                caps=caps,
+                mint=mint,
+                now=now,
+                most=most,
             )
             return found, raise_generation(connection, len(found.submissions)) if found.submissions else 0
 
@@ -173,11 +193,12 @@ class SqliteLedger:
             self._mark.raise_to(Mark(self.id, generation))
         return found
 
-    async def accepted(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> JobState:
-        """The provider named the task: running. Also for an attempt that fell in doubt meanwhile.
+    async def accepted(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> Binding:
+        """The provider's answer named the task: running. Also for an attempt that fell in doubt meanwhile.
 
         In doubt it is, and stays, if another attempt already holds that task. If a person settled the attempt before
-        this answer came, the task is written down, its price counts again, and the job stays where it is.
+        this answer came, the task is written down, its price counts again, and the job stays where it is. If a
+        callback named this task before, nothing changes; if it named another, this one is extra.
         """
         # A task of its own: if the caller is cancelled meanwhile, the task id is kept all the same.
         keeping = asyncio.ensure_future(self._accept_or_keep(attempt_id, task_id, now, query_at))
@@ -185,8 +206,8 @@ class SqliteLedger:
         keeping.add_done_callback(self._keeping.discard)
         return await asyncio.shield(keeping)
 
-    async def _accept_or_keep(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> JobState:
-        def verb(connection: sqlite3.Connection) -> JobState:
+    async def _accept_or_keep(self, attempt_id: int, task_id: str, now: datetime, query_at: datetime) -> Binding:
+        def verb(connection: sqlite3.Connection) -> Binding:
             return accepted(connection, attempt_id, task_id, now, query_at)
 
         with suppress(LedgerError):
@@ -257,31 +278,11 @@ class SqliteLedger:
 
         Also returns when the next one is due.
         """
+        return await self._run(lambda connection: claim_queries(connection, self._owner.id, scope, now, most))
 
-        def verb(connection: sqlite3.Connection) -> tuple[list[RunningTask], datetime | None]:
-            rows = connection.execute(
-                "SELECT j.id, a.id, b.name, j.address, a.task_id, j.model, a.accepted_at, a.misses, a.empties, b.tries,"
-                " (SELECT count(*) FROM attempts t WHERE t.job_id = j.id"
-                "  AND (t.outcome IS NULL OR t.outcome NOT IN ('not_sent', 'throttled', 'turned_away')))"
-                " FROM attempts a JOIN jobs j ON j.id = a.job_id JOIN batches b ON b.id = j.batch_id"
-                " WHERE a.outcome IS NULL AND a.task_id IS NOT NULL AND a.asker IS NULL AND a.query_at <= ?"
-                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))"
-                " ORDER BY a.query_at LIMIT ?",
-                (stamp(now), *scope_names(scope), most),
-            ).fetchall()
-            connection.executemany(
-                "UPDATE attempts SET asker = ? WHERE id = ?", [(self._owner.id, row[1]) for row in rows]
-            )
-            ((due,),) = connection.execute(
-                "SELECT min(a.query_at) FROM attempts a JOIN jobs j ON j.id = a.job_id"
-                " JOIN batches b ON b.id = j.batch_id"
-                " WHERE a.outcome IS NULL AND a.task_id IS NOT NULL AND a.asker IS NULL"
-                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
-                scope_names(scope),
-            )
-            return [_running(row) for row in rows], due and moment(due)
-
-        return await self._run(verb)
+    async def durations(self, most: int) -> Mapping[str, Sequence[float]]:
+        """How many seconds the latest `most` tasks took, by model, the latest first."""
+        return await self._run(lambda connection: durations(connection, most))
 
     async def still_running(self, attempt_id: int, status: str, now: datetime, query_at: datetime) -> None:
         """Not terminal: ask again at `query_at`."""
@@ -332,8 +333,8 @@ class SqliteLedger:
             job_id = open_attempt(connection, attempt_id, "task_id IS NOT NULL")
             kind = report.kind or MediaKind.VIDEO
             connection.execute(
-                "UPDATE attempts SET kind = ?, status = ? WHERE id = ?",
-                (kind, report.status, attempt_id),
+                "UPDATE attempts SET kind = ?, status = ?, took = ? WHERE id = ?",
+                (kind, report.status, report.took, attempt_id),
             )
             end(connection, attempt_id, "succeeded", now)
             connection.executemany(
@@ -356,6 +357,7 @@ class SqliteLedger:
 
         def verb(connection: sqlite3.Connection) -> None:
             job_id = open_attempt(connection, attempt_id, "task_id IS NOT NULL")
+            connection.execute("UPDATE attempts SET took = ? WHERE id = ?", (report.took, attempt_id))
             end(connection, attempt_id, "failed", now)
             if failure.cls is FailureClass.MODERATION:
                 violated(connection, attempt_id, report.updated_at or now)
@@ -366,6 +368,56 @@ class SqliteLedger:
                 move(connection, job_id, JobState.PENDING, now, "retried", columns=later, data={"by": "manifest"})
 
         await self._run(verb)
+
+    # -- callbacks ------------------------------------------------------------------------------------------------
+
+    async def receive(self, token: str, body: bytes, now: datetime) -> None:
+        """Keep what came at a token, given as its digest. The same body again is kept already."""
+        await self._run(lambda connection: receive(connection, token, body, now))
+
+    async def open_tokens(self) -> frozenset[str]:
+        """The digests of the tokens of all unfinished attempts."""
+
+        def verb(connection: sqlite3.Connection) -> frozenset[str]:
+            rows = connection.execute("SELECT token FROM attempts WHERE outcome IS NULL AND token IS NOT NULL")
+            return frozenset(token for (token,) in rows)
+
+        return await self._run(verb)
+
+    async def claim_calls(self, now: datetime, most: int, gap: timedelta) -> tuple[list[Call], datetime | None]:
+        """Up to `most` callbacks that nobody has read, of each token one in `gap`; and when the next is due."""
+        return await self._run(lambda connection: claim_calls(connection, self._owner.id, gap, now, most))
+
+    async def read(self, call: Call, verdict: Verdict, task_id: str | None, reason: str, now: datetime) -> None:
+        """A callback has been read, and changes nothing."""
+        await self._run(lambda connection: read(connection, call, verdict, task_id, reason, now))
+
+    async def read_later(self, call: Call, task_id: str, cause: str, at: datetime) -> None:
+        """The query about what a callback says had no usable answer: one more miss, read again at a moment."""
+        await self._run(lambda connection: read_later(connection, call, task_id, cause, at))
+
+    async def heard(self, call: Call, now: datetime) -> None:
+        """A callback says that the task of an attempt has ended: it is asked about now."""
+        await self._run(lambda connection: heard(connection, call, now))
+
+    async def named(self, call: Call, task_id: str, now: datetime) -> Bound:
+        """A query confirmed the task that a callback names for its attempt: it is written down where it belongs."""
+        return await self._run(lambda connection: named(connection, self._owner.id, call, task_id, now))
+
+    async def awaited(self, scope: Scope, since: datetime) -> int:
+        """How many jobs are in doubt whose callback may still come: submitted after `since`, with a token."""
+
+        def verb(connection: sqlite3.Connection) -> int:
+            ((count,),) = connection.execute(
+                "SELECT count(*) FROM jobs j JOIN batches b ON b.id = j.batch_id"
+                " JOIN attempts a ON a.job_id = j.id AND a.outcome IS NULL"
+                " WHERE j.state = 'in_doubt' AND a.token IS NOT NULL AND a.intended_at > ?"
+                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
+                (stamp(since), *scope_names(scope)),
+            )
+            return int(count)
+
+        return await self._run(verb)
 
     # -- download -------------------------------------------------------------------------------------------------
 
@@ -534,12 +586,6 @@ class SqliteLedger:
         if row is None:
             raise StaleCaller(f"attempt {attempt_id} is not being downloaded by this process")
         return int(row[0])
-
-
-def _running(row: tuple[Any, ...]) -> RunningTask:
-    job_id, attempt_id, batch, address, task_id, model, accepted_at, misses, empties, allowed, tries = row
-    name = JobName(batch, address)
-    return RunningTask(job_id, attempt_id, name, task_id, model, moment(accepted_at), misses, empties, tries, allowed)
 
 
 def _outputs_left(connection: sqlite3.Connection, attempt_id: int) -> tuple[Output, ...]:

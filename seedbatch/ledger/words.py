@@ -6,25 +6,16 @@ import sqlite3
 from datetime import datetime
 
 from seedbatch.domain.errors import StaleCaller
-from seedbatch.domain.moments import stamp
 from seedbatch.domain.states import HELD, FailureClass, JobState
 from seedbatch.domain.work import Failure
-from seedbatch.ledger.attempts import end, fail
+from seedbatch.ledger.attempts import bind, end, fail
 from seedbatch.ledger.rows import move
 
 
 def adopted(connection: sqlite3.Connection, job_id: int, task_id: str, by: str, now: datetime) -> None:
     """The task of an in-doubt attempt is this one: running, and asked about at once."""
     attempt_id = _doubtful(connection, job_id)
-    holder = connection.execute("SELECT 1 FROM attempts WHERE task_id = ?", (task_id,)).fetchone()
-    if holder is not None:
-        raise StaleCaller(f"the task {task_id} belongs to another attempt")
-    connection.execute(
-        "UPDATE attempts SET task_id = ?, accepted_at = ?, query_at = ? WHERE id = ?",
-        (task_id, stamp(now), stamp(now), attempt_id),
-    )
-    data = {"by": by, "task_id": task_id}
-    move(connection, job_id, JobState.RUNNING, now, "adopted", attempt_id=attempt_id, data=data)
+    bind(connection, attempt_id, task_id, now, now, event="adopted", data={"by": by})
 
 
 def given_up(connection: sqlite3.Connection, job_id: int, by: str, now: datetime) -> None:

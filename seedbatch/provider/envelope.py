@@ -19,6 +19,9 @@ _CONCEALED: Final = "[key]"
 _SHORTEST_CONCEALED: Final = 4
 
 
+Conceal = str | tuple[str, ...]  # secrets that no message may carry
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer: its HTTP status, its JSON object if it is one, and what is kept of it.
@@ -30,10 +33,10 @@ class Answer:
     envelope: Mapping[str, Any] | None
     code: int | None
     evidence: Evidence
-    conceal: str = field(repr=False)
+    conceal: Conceal = field(repr=False)
 
     @classmethod
-    def read(cls, status: int, body: bytes, conceal: str) -> Answer:
+    def read(cls, status: int, body: bytes, conceal: Conceal) -> Answer:
         """Read any bytes; `conceal` is masked in what is kept."""
         envelope = _object(body)
         code = envelope.get("code") if envelope else None
@@ -120,10 +123,11 @@ def _message(envelope: Mapping[str, Any] | None) -> str:
     return next((text for text in found if isinstance(text, str) and text), "")
 
 
-def _shown(text: str, conceal: str, longest: int = LONGEST_TEXT) -> str:
+def _shown(text: str, conceal: Conceal, longest: int = LONGEST_TEXT) -> str:
     # Masked before it is cut: half a key is still a secret.
-    if len(conceal) >= _SHORTEST_CONCEALED:
-        text = text.replace(conceal, _CONCEALED)
+    for secret in (conceal,) if isinstance(conceal, str) else conceal:
+        if len(secret) >= _SHORTEST_CONCEALED:
+            text = text.replace(secret, _CONCEALED)
     return plain(text, longest)
 
 

@@ -7,6 +7,7 @@ import ssl
 import zlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import SimpleNamespace, TracebackType
 from typing import Final, Self
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from seedbatch.domain.answers import (
     SubmitAnswer,
     Unanswered,
 )
+from seedbatch.domain.calls import Hint
 from seedbatch.domain.secret import Secret
 from seedbatch.domain.work import Submission
 from seedbatch.ports import Clock
@@ -85,7 +87,8 @@ class MaxApi:
     silence after a request was sent, in seconds; the whole exchange may take twice as long. `ssl_context` names
     other authorities than the system's.
 
-    Every outcome is a value; only a cancellation is raised.
+    Every outcome is a value; only a cancellation is raised. `told_at` is the moment that the latest answer to a query
+    gave by its `Date`, None if it named none.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class MaxApi:
         self._ssl: ssl.SSLContext | bool = ssl_context or True
         self._submits: aiohttp.ClientSession | None = None
         self._queries: aiohttp.ClientSession | None = None
+        self.told_at: datetime | None = None
         # A bucket of one: any larger one lets a burst of its size through on top of the rate.
         self._pace = AsyncLimiter(1, 1 / queries_per_second) if queries_per_second else None
 
@@ -143,7 +147,7 @@ class MaxApi:
             return NotSent("the request cannot be written as JSON", hopeless=True)
         sending = _Sending()
         try:
-            return await self._post(body, sending)
+            return await self._post(body, sending, _secrets(self._key, submission))
         except asyncio.CancelledError:
             if sending.begun:
                 raise
@@ -164,7 +168,11 @@ class MaxApi:
         except Exception as error:  # noqa: BLE001 - a query is free: whatever it was, it is asked again
             return Unanswered(self._cause(error))
 
-    async def _post(self, body: bytes, sending: _Sending) -> SubmitAnswer:
+    def hint(self, body: bytes) -> Hint:
+        """What a callback's body says: never believed, only asked about."""
+        return wire.read_callback(body)
+
+    async def _post(self, body: bytes, sending: _Sending, conceal: tuple[str, ...]) -> SubmitAnswer:
         if self._submits is None:
             # A fresh connection each: on a reused one that the peer has closed, a healthy provider looks like a
             # lost answer.
@@ -179,7 +187,7 @@ class MaxApi:
         ) as response:
             answer = await _body(response)
             now = self._clock.now()
-            return wire.read_submit(response.status, response.headers, answer, now, conceal=self._key.reveal())
+            return wire.read_submit(response.status, response.headers, answer, now, conceal=conceal)
 
     async def _get(self, task_id: str) -> QueryAnswer:
         if self._queries is None:
@@ -192,6 +200,7 @@ class MaxApi:
             timeout=self._query_timeout,
             trace_request_ctx=_Sending(),
         ) as response:
+            self.told_at = _date(response.headers.get("Date", ""))
             answer = await _body(response)
             now = self._clock.now()
             return wire.read_query(response.status, response.headers, answer, task_id, now, conceal=self._key.reveal())
@@ -242,6 +251,12 @@ async def _note_once(
     sending.begun = True
 
 
+def _secrets(key: Secret, submission: Submission) -> tuple[str, ...]:
+    """What a refusal may quote and nobody may keep: the key, and the token at the end of the callback URL."""
+    url = submission.callback_url
+    return (key.reveal(),) if url is None else (key.reveal(), url.reveal().rpartition("/")[2])
+
+
 def _timeout(silence: float) -> aiohttp.ClientTimeout:
     """All four limits: each byte starts `sock_read` anew, so that only `total` ends a drip."""
     return aiohttp.ClientTimeout(
@@ -271,6 +286,14 @@ def _hopeless(error: Exception) -> bool:
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
         return True
     return not isinstance(error, aiohttp.ClientError | OSError)
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -39,10 +39,11 @@ from seedbatch.domain.answers import (
     Throttled,
     Unanswered,
 )
+from seedbatch.domain.calls import Hint
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.moments import provider_moment
 from seedbatch.domain.work import Submission
-from seedbatch.provider.envelope import Answer
+from seedbatch.provider.envelope import Answer, Conceal
 
 # The documented examples are UUIDs, but ids are opaque (maxapi contract, 2). This admits what is harmless in a URL,
 # a file and a terminal, and nothing else.
@@ -89,17 +90,19 @@ _MENTION: Final = re.compile(rb'"(?:taskId|task_id)"\s*:(?!\s*null)')
 
 
 def submit_body(submission: Submission) -> bytes:
-    """The JSON of `POST /api/v1/task/submit`: `model`, `input`, and the attempt's reference as `user_id`.
+    """The JSON of `POST /api/v1/task/submit`: `model`, `input`, the attempt's reference as `user_id`, its callback URL.
 
     Raises `ValueError` or `TypeError` for an input that is not JSON. Source: maxapi contract, 2.
     """
     request = submission.request
-    body = {"model": request.model, "input": dict(request.input), "user_id": submission.reference}
+    body: dict[str, Any] = {"model": request.model, "input": dict(request.input), "user_id": submission.reference}
+    if submission.callback_url is not None:
+        body["callBackUrl"] = submission.callback_url.reveal()
     return json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def read_submit(
-    status: int, headers: Mapping[str, str], body: bytes, now: datetime, *, conceal: str = ""
+    status: int, headers: Mapping[str, str], body: bytes, now: datetime, *, conceal: Conceal = ""
 ) -> SubmitAnswer:
     """What an HTTP answer to a submit says about money. `conceal` is text that no message may carry, such as the key.
 
@@ -119,7 +122,7 @@ def read_submit(
 
 
 def read_query(
-    status: int, headers: Mapping[str, str], body: bytes, asked_task_id: str, now: datetime, *, conceal: str = ""
+    status: int, headers: Mapping[str, str], body: bytes, asked_task_id: str, now: datetime, *, conceal: Conceal = ""
 ) -> QueryAnswer:
     """What an HTTP answer to a query says about the task that was asked for. A failed task is a successful query.
 
@@ -246,6 +249,15 @@ def _unclear(answer: Answer) -> str:
 
 
 # -- query ------------------------------------------------------------------------------------------------------
+
+
+def read_callback(body: bytes) -> Hint:
+    """What the body of a callback says: the envelope of a query, as far as it is one. Source: maxapi contract, 5."""
+    data = Answer.read(HTTPStatus.OK, body, "").data
+    found = next((data[name] for name in _TASK_ID_FIELDS if data.get(name) is not None), None)
+    task_id = found if isinstance(found, str) and TASK_ID.fullmatch(found) else None
+    status = data.get("status")
+    return Hint(task_id, status[:_LONGEST_WORD] if isinstance(status, str) else None)
 
 
 def _report(answer: Answer, asked_task_id: str) -> TaskReport | Unanswered:

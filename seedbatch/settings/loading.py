@@ -56,6 +56,11 @@ class Settings:
     moderation_brake: Literal["expected", "strict"]
     origins: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def provider_is_local(self) -> bool:
+        """Whether the provider is on this machine, and so may call it at any address."""
+        return self.sandbox or is_loopback(self.base_url)
+
     def origin(self, name: str) -> str:
         """Where the value called `name` comes from: `flag --ledger`, `environment SEEDBATCH_LEDGER`, a file, `default`.
 
@@ -191,10 +196,8 @@ def _check_encrypted(settings: Settings) -> None:
     if settings.base_url.startswith("http:") and not is_loopback(settings.base_url):
         raise UsageError(f"base_url from {settings.origin('base_url')} must be https, or on loopback")
     url = settings.public_url
-    if url is not None and url.startswith("http:"):
-        at_home = settings.sandbox or is_loopback(settings.base_url)
-        if not (at_home and is_loopback(url)):
-            raise UsageError(
-                f"public_url from {settings.origin('public_url')} must be https",
-                hint="http is for loopback, with the API's base URL on loopback too",
-            )
+    if url is not None and url.startswith("http:") and not (settings.provider_is_local and is_loopback(url)):
+        raise UsageError(
+            f"public_url from {settings.origin('public_url')} must be https",
+            hint="http is for loopback, with the API's base URL on loopback too",
+        )

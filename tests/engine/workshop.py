@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
@@ -18,15 +19,19 @@ from seedbatch.artifacts import ArtifactStore
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.secret import Secret
 from seedbatch.domain.states import LIVE, TRANSITIONS, JobState
+from seedbatch.domain.tokens import TokenKey, minting
 from seedbatch.engine.cadence import Cadence
 from seedbatch.engine.happenings import Happening, Kind
+from seedbatch.engine.reception import Reception
 from seedbatch.engine.run import Errand, Outcome, Run
 from seedbatch.ledger.sqlite import SqliteLedger
 from seedbatch.provider.http import MaxApi
 from seedbatch.sandbox import FaultPlan, Sandbox
 from seedbatch.sandbox.book import read_bill, read_tasks
 from seedbatch.sandbox.tasks import TaskRow
+from seedbatch.web.receiver import Receiver
 
+KEY = "k-123456"
 QUICK = Cadence(first=0.02, shortest=0.02, longest=0.1, probe=0.02)
 WIDE = Limits(submitting=4, in_flight=100, submits_per_minute=None)
 WAITS = frozenset({Kind.NOT_SENT, Kind.THROTTLED, Kind.NOT_FETCHED, Kind.UNANSWERED, Kind.PROBED})
@@ -60,6 +65,9 @@ class Process:
     told: list[Happening] = field(default_factory=list)
     leaps: bool = True
     leap_of_a_download: float = 5  # the first back-offs, not the minute by which one is put off when it is left
+    public_url: str = ""
+    reception: Reception | None = None
+    latest: Run | None = None
 
     def tell(self, happening: Happening) -> None:
         self.told.append(happening)
@@ -67,11 +75,28 @@ class Process:
             # Else longer than any back-off and any Retry-After.
             self.clock.leap(self.leap_of_a_download if happening.kind is Kind.NOT_FETCHED else 700)
 
+    async def listen(self, key: str = KEY) -> str:
+        """Receive callbacks from now on; gives the public URL, which runs of this process submit with."""
+        self.reception = Reception(self.ledger, TokenKey(Secret(key)), self.clock, self._stir)
+        receiver = Receiver(self.reception)
+        host, port = await receiver.start("127.0.0.1", 0)
+        self.stack.push_async_callback(receiver.stop)
+        self.public_url = f"http://{host}:{port}"
+        return self.public_url
+
+    def _stir(self) -> None:
+        if self.latest is not None:
+            self.latest.called()
+
     def run(self, *, tell: Callable[[Happening], None] | None = None, limits: Limits = WIDE, **errand: Any) -> Run:
         errand.setdefault("scope", None)
         errand.setdefault("cadence", QUICK)
+        if self.public_url:
+            errand.setdefault("mint", minting(self.public_url, TokenKey(Secret(KEY)), secrets.token_bytes))
         wanted = Errand(limits=limits, **errand)
-        return Run(self.ledger, self.provider, self.store, self.clock, wanted, tell or self.tell)
+        parts = (self.ledger, self.provider, self.store, self.clock)
+        self.latest = Run(*parts, wanted, tell or self.tell, self.reception)
+        return self.latest
 
     async def apply(self, **errand: Any) -> Outcome:
         return await self.run(**errand).go()
@@ -105,7 +130,12 @@ class Workshop:
     ) -> str:
         faults = FaultPlan.from_data({"rules": list(rules), **plan})
         sandbox = Sandbox(
-            self.folder / "provider.db", speed=speed, faults=faults, api_key=key, clock=self.clock.seconds
+            self.folder / "provider.db",
+            speed=speed,
+            faults=faults,
+            api_key=key,
+            clock=self.clock.seconds,
+            internal_callbacks=True,
         )
         self.address = await sandbox.start()
         self.stack.push_async_callback(sandbox.stop)
@@ -117,9 +147,7 @@ class Workshop:
         ledger = SqliteLedger(self.ledger_file, kind="sandbox", folder=self.outputs, now=self.clock.now())
         stack.push_async_callback(ledger.aclose)
         provider = await stack.enter_async_context(
-            MaxApi(
-                address, Secret("k-123456"), queries_per_second=None, clock=self.clock, submit_timeout=submit_timeout
-            )
+            MaxApi(address, Secret(KEY), queries_per_second=None, clock=self.clock, submit_timeout=submit_timeout)
         )
         store = await stack.enter_async_context(
             ArtifactStore(self.outputs, allow_origins=frozenset({self.address or address, address}))
@@ -210,6 +238,7 @@ def _assert_bill(shop: Workshop) -> None:
             "SELECT a.reference, a.job_id, a.task_id, a.outcome, j.state FROM attempts a JOIN jobs j ON j.id = a.job_id"
         )
     }
+    extras = {task_id for (task_id,) in shop.ask("SELECT task_id FROM extras")}
     charges: Counter[int] = Counter()
     billed: set[str] = set()
     for task in shop.tasks():
@@ -217,7 +246,9 @@ def _assert_bill(shop: Workshop) -> None:
         job_id, task_id, outcome, state = attempts[task.user_id]
         charges[job_id] += 1
         billed.add(task.task_id)
-        if task_id is None:
+        if task.task_id in extras:
+            charges[job_id] -= 1
+        elif task_id is None:
             assert outcome is None, f"task {task.task_id} is charged for and forgotten"
             assert state in {"in_doubt", "submitting"}
         else:

@@ -22,7 +22,7 @@ from samples import NOON, batch, spec
 from seedbatch.domain.answers import Evidence, MediaKind, TaskReport
 from seedbatch.domain.brake import Brake
 from seedbatch.domain.budget import Budget, Spent
-from seedbatch.domain.errors import StaleCaller
+from seedbatch.domain.calls import Binding
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Request
 from seedbatch.domain.money import Money
 from seedbatch.domain.prices import PriceRow, PriceTable, Unit
@@ -94,6 +94,13 @@ def recounted(path: Path) -> dict[tuple[str, str], tuple[int, int]]:
     """What the totals must say, counted anew over all attempts."""
     counts: Counter[tuple[str, str]] = Counter()
     sums: Counter[tuple[str, str]] = Counter()
+    for batch_id, owner, intended_at, currency, exposure in ask(
+        path,
+        "SELECT j.batch_id, a.owner, a.intended_at, x.currency, x.exposure"
+        " FROM extras x JOIN attempts a ON a.id = x.attempt_id JOIN jobs j ON j.id = a.job_id",
+    ):
+        for scope in (f"batch {batch_id}", f"owner {owner}", f"day {intended_at[:10]}"):
+            sums[scope, currency or ""] += exposure
     for batch_id, owner, intended_at, currency, counted, exposure, outcome, violated_on in ask(
         path,
         "SELECT j.batch_id, a.owner, a.intended_at, a.currency, a.counted, a.exposure, a.outcome, a.violated_on"
@@ -105,7 +112,7 @@ def recounted(path: Path) -> dict[tuple[str, str], tuple[int, int]]:
         counts["finished", ""] += outcome in {"failed", "succeeded"}
         counts["rejected", ""] += violated_on is not None
         counts[f"violations {violated_on}", ""] += violated_on is not None
-    return {key: (counts[key], sums[key]) for key in counts if counts[key] or sums[key]}
+    return {key: (counts[key], sums[key]) for key in {*counts, *sums} if counts[key] or sums[key]}
 
 
 @pytest.fixture(autouse=True)
@@ -574,8 +581,9 @@ async def test_a_task_that_surfaces_after_a_persons_word_counts_again(ledger, pl
     assert exposure(place) == kept
     await ledger.accepted(one.attempt_id, "late", NOON, NOON)
     assert totals(place)["batch 1", "USD"] == (1, 25)
-    with pytest.raises(StaleCaller):
-        await ledger.accepted(one.attempt_id, "later", NOON, NOON)
+    assert await ledger.accepted(one.attempt_id, "late", NOON, NOON) is Binding.KNOWN
+    assert await ledger.accepted(one.attempt_id, "later", NOON, NOON) is Binding.EXTRA
+    assert totals(place)["batch 1", "USD"] == (1, 50)
 
 
 async def test_a_task_that_surfaces_without_a_price_is_counted_without_one(ledger, place):

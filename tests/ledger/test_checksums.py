@@ -70,7 +70,7 @@ async def test_a_refused_verb_among_others_leaves_every_row_sealed(place):
     await ledger.declare(batch(spec("a"), spec("b")), NOON)
     one, two = (await claim(ledger, None, Limits(), NOON, 2))[0]
     first = ledger.accepted(one.attempt_id, "t1", NOON, NOON)
-    again = ledger.accepted(one.attempt_id, "t9", NOON, NOON)
+    again = ledger.not_sent(one.attempt_id, "it was", NOON, NOON)
     other = ledger.accepted(two.attempt_id, "t2", NOON, NOON)
     await first
     with pytest.raises(StaleCaller):

@@ -9,6 +9,7 @@ import pytest
 from samples import NOON, batch, claim, spec
 
 from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
+from seedbatch.domain.calls import Binding
 from seedbatch.domain.errors import StaleCaller
 from seedbatch.domain.jobs import Limits
 from seedbatch.domain.records import Standing
@@ -55,7 +56,7 @@ async def test_a_job_goes_from_wanted_to_disk(ledger, clock, records):
     assert (submission.name, submission.tries, due) == (JobName("b", "river"), 1, None)
     assert submission.request.input["ratio"] == "16:9"
     assert await states(ledger) == {JobState.SUBMITTING: 1}
-    assert await ledger.accepted(submission.attempt_id, "t1", clock.after(1), clock.now) is JobState.RUNNING
+    assert await ledger.accepted(submission.attempt_id, "t1", clock.after(1), clock.now) is Binding.RUNNING
     (task,), _ = await ledger.claim_queries(None, clock.after(1), 5)
     assert (task.task_id, task.tries, task.tries_allowed) == ("t1", 1, 1)
     await ledger.succeeded(task.attempt_id, report("t1"), clock.after(1), clock.now + WEEK)
@@ -155,14 +156,14 @@ async def test_in_doubt_is_never_claimed_again_yet_a_late_answer_counts(ledger, 
     await ledger.doubted(submission.attempt_id, "no answer", Evidence(), clock.after(1))
     assert await claim(ledger, None, FREE, clock.after(10**6), 1) == ([], None)
     assert [job.reason for job in records.standings(clock.now, 0).in_doubt] == ["no answer"]
-    assert await ledger.accepted(submission.attempt_id, "t1", clock.after(1), clock.now) is JobState.RUNNING
+    assert await ledger.accepted(submission.attempt_id, "t1", clock.after(1), clock.now) is Binding.RUNNING
 
 
 async def test_one_task_cannot_answer_for_two_attempts(ledger, clock):
     await ledger.declare(batch(spec("a"), spec("b")), NOON)
     (one, two), _ = await claim(ledger, None, FREE, clock.after(1), 2)
     await ledger.accepted(one.attempt_id, "t1", clock.after(1), clock.now)
-    assert await ledger.accepted(two.attempt_id, "t1", clock.after(1), clock.now) is JobState.IN_DOUBT
+    assert await ledger.accepted(two.attempt_id, "t1", clock.after(1), clock.now) is Binding.IN_DOUBT
     assert await states(ledger) == {JobState.RUNNING: 1, JobState.IN_DOUBT: 1}
 
 
@@ -171,7 +172,6 @@ async def test_stale_callers_change_nothing(ledger, clock):
     submission = await submit_one(ledger, clock)
     before = await states(ledger)
     for verb in (
-        ledger.accepted(submission.attempt_id, "t2", clock.now, clock.now),
         ledger.not_sent(submission.attempt_id, "x", clock.now, clock.now),
         ledger.doubted(submission.attempt_id, "x", Evidence(), clock.now),
         ledger.stored(submission.attempt_id, 1, file("x.mp4"), clock.now),

@@ -410,12 +410,13 @@ async def test_what_a_person_settled_meanwhile_is_written_down_all_the_same(decl
     assert kept(declared) == []
 
 
-async def test_an_attempt_that_has_another_task_keeps_both(declared):
+async def test_a_second_task_of_an_attempt_is_recorded_as_extra(declared):
     run(IO_ERROR, declared)
     await reopened(declared).aclose()
     ((attempt_id, owner),) = ask(declared, "SELECT id, owner FROM attempts")
     record = EmergencyRecord(emergency_path(declared))
     record.keep(Kept(attempt_id, owner, "t-other", NOON, NOON))
     await reopened(declared).aclose()
-    assert kept(declared) == ["t-other"]
+    assert kept(declared) == []
     assert ask(declared, "SELECT task_id FROM attempts") == [("t1",)]
+    assert ask(declared, "SELECT task_id FROM extras") == [("t-other",)]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from seedbatch.cli import options
+from seedbatch.cli import callbacks, options
+from seedbatch.cli.callbacks import Bind, read_bind
 from seedbatch.cli.loading import load_manifests
 from seedbatch.cli.spending import caps_of, forecast_lines, price_text
 from seedbatch.cli.words import count, say
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 @click.option("--no-download", is_flag=True, help="Leave results at the provider (links die after seven days).")
 @click.option("--fail-fast", is_flag=True, help="Submit nothing more once a job has failed.")
 @click.option("--retry-failed", is_flag=True, help="Send again what failed; never what moderation refused.")
+@click.option(
+    "--listen", callback=read_bind, metavar="HOST:PORT", help="Receive the provider's callbacks here while it runs."
+)
+@callbacks.public_url
+@callbacks.proxies
 @options.output_dir
 @options.caps
 @options.pace
@@ -50,6 +56,9 @@ def command(
     no_download: bool,
     fail_fast: bool,
     retry_failed: bool,
+    listen: Bind | None,
+    public_url: str | None,
+    proxies: tuple[str, ...],
     output_dir: Path | None,
     max_jobs: int | None,
     max_cost: str | None,
@@ -75,6 +84,7 @@ def command(
     settings = options.settings_of(
         ledger=ledger,
         sandbox=sandbox,
+        public_url=public_url,
         output_dir=output_dir,
         submitting=submitting,
         in_flight=in_flight,
@@ -83,6 +93,8 @@ def command(
         sandbox_speed=sandbox_speed,
         sandbox_faults=sandbox_faults,
     )
+    bind = None if listen is None else replace(listen, proxies=frozenset(proxies))
+    callbacks.check_reachable(settings, bind)
     quiet = quiet or as_json
     batches = load_manifests(
         paths, settings, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix, quiet=quiet
@@ -90,7 +102,7 @@ def command(
     commit, dirty = commit_of(paths)
     batches = tuple(replace(batch, commit=commit, dirty=dirty) for batch in batches)
     caps = caps_of(settings, batches, max_jobs=max_jobs, max_cost=max_cost, allow_violations=allow_violations)
-    manner = _Manner(yes, no_wait, no_download, fail_fast, retry_failed, as_json, quiet, verbose)
+    manner = _Manner(yes, no_wait, no_download, fail_fast, retry_failed, bind, as_json, quiet, verbose)
     return _apply(settings, batches, caps, manner)
 
 
@@ -103,6 +115,7 @@ class _Manner:
     no_download: bool
     fail_fast: bool
     retry_failed: bool
+    listen: Bind | None
     as_json: bool
     quiet: bool
     verbose: bool
@@ -118,6 +131,8 @@ def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manne
     key = api_key(os.environ, settings)
     plan, coming = _planned(settings, batches, caps, manner)
     _show(plan, coming, manner)
+    if plan.submissions and settings.public_url is None and not (settings.provider_is_local or manner.quiet):
+        callbacks.say_silence()
     if plan.submissions and not _agreed(coming, settings, manner):
         say("Nothing was submitted.")
         return int(Exit.USAGE)
@@ -138,6 +153,7 @@ def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manne
             errand,
             batches,
             again,
+            listen=manner.listen,
             as_json=manner.as_json,
             quiet=manner.quiet,
             verbose=manner.verbose,

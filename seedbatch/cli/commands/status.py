@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seedbatch.cli import options
+from seedbatch.cli.calls import call_lines
 from seedbatch.cli.doubts import doubt_lines
 from seedbatch.cli.spending import accounts_lines, moderation_text, money_json
 from seedbatch.cli.words import fitted
@@ -81,6 +82,8 @@ def _text(standings: Standings, settings: Settings) -> None:
     for line in doubt_lines(standings.in_doubt, options.place_flags(settings)):
         click.echo(fitted(line, sys.stdout))
     _warn("AT RISK: not on disk, and the link dies within a day; run seedbatch collect", standings.at_risk)
+    for line in call_lines(standings, options.place_flags(settings)):
+        click.echo(fitted(line, sys.stdout))
     owed = list(accounts_lines(standings.accounts))
     if owed:
         click.echo("\nMay be owed (spent, running and in doubt):")
@@ -146,5 +149,20 @@ def _json(standings: Standings) -> dict[str, object]:
             }
             for job in standings.in_doubt
         ],
-        "without_webhook": 0,
+        "extra_tasks": [
+            {
+                "batch": extra.batch,
+                "key": extra.address,
+                "task_id": extra.task_id,
+                "found_at": stamp(extra.found_at),
+                "cost": money_json(extra.cost),
+            }
+            for extra in standings.extras
+        ],
+        "stray_callbacks": [
+            {"received_at": stamp(stray.received_at), "task_id": stray.task_id, "body": stray.body}
+            for stray in standings.strays
+        ],
+        "with_webhook": standings.with_webhook,
+        "without_webhook": standings.without_webhook,
     }

@@ -68,3 +68,24 @@ def test_links_die_seven_days_after_the_providers_last_word():
     assert link_expiry(earlier, NOON) == earlier + WEEK
     assert link_expiry(None, NOON) == NOON + WEEK
     assert link_expiry(later, NOON) == NOON + WEEK  # its clock may be ahead of ours, but nothing dies later for it
+
+
+def test_a_callback_that_is_ahead_of_the_query_is_asked_about_again_soon():
+    for seconds, gap in ((1, 30), (60, 60), (300, 300), (10**5, 1800)):
+        now = NOON + timedelta(hours=2)
+        soon = PROVIDER.next_query(NOON, now, 0, called_at=now - timedelta(seconds=seconds))
+        assert soon - now == timedelta(seconds=gap)
+
+
+def test_the_first_query_comes_when_three_in_ten_of_the_models_tasks_have_ended():
+    assert PROVIDER.first_query(NOON, 0, (600, 900)) == NOON + timedelta(seconds=600)
+    assert PROVIDER.first_query(NOON, 0, (1, 2)) == NOON + timedelta(seconds=5)
+    assert SANDBOX.first_query(NOON, 0, (600, 900)) == NOON + timedelta(seconds=SANDBOX.first)
+
+
+def test_while_most_tasks_end_the_gaps_are_no_longer_than_that_takes():
+    at = NOON + timedelta(seconds=1_200)
+    assert PROVIDER.next_query(NOON, at, 0) - at == timedelta(seconds=600)
+    assert PROVIDER.next_query(NOON, at, 0, (1_180, 1_240)) - at == timedelta(seconds=60)
+    late = NOON + timedelta(seconds=2_000)  # later than most: the gaps grow again
+    assert PROVIDER.next_query(NOON, late, 0, (1_180, 1_240)) - late == timedelta(seconds=820)
