@@ -57,12 +57,14 @@ class BilledTask:
     """One task that the provider charged for.
 
     `reference` is the `user_id` it was submitted with; `ending` is how it ended or will end: `success`, `empty` (a
-    success without outputs), `fail` (no reason given), `timeout`, `moderation`, `invalid`, `points` or `cancelled`.
+    success without outputs), `fail` (no reason given), `timeout`, `moderation`, `invalid`, `points` or `cancelled`. A
+    `twin` was made by the provider alone, from a request that it had carried out already.
     """
 
     task_id: str
     reference: str | None
     ending: str
+    twin: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -85,15 +87,21 @@ def read_bill(provider: Path) -> list[BilledTask]:
 
 
 def check(
-    ledger: Path, bill: Sequence[BilledTask], outputs: Path | None = None, *, alive: Collection[str] | None = ()
+    ledger: Path,
+    bill: Sequence[BilledTask],
+    outputs: Path | None = None,
+    *,
+    alive: Collection[str] | None = (),
+    acknowledged: Collection[tuple[str, bytes]] = (),
 ) -> list[Violation]:
     """Every promise that ledger, bill and output folder together show broken.
 
-    `alive` are the processes that may hold submissions on the wire; None: do not judge that.
+    `alive` are the processes that may hold submissions on the wire; None: do not judge that. `acknowledged` are the
+    callbacks that were answered with 2xx: the SHA-256 of the token, and the body.
     """
     with closing(_reading(ledger)) as connection:
         book = _Book.read(connection)
-    bench = _Bench(book, bill, ledger.absolute().parent, outputs, alive)
+    bench = _Bench(book, bill, ledger.absolute().parent, outputs, alive, acknowledged)
     return sorted({violation for rule in _RULES for violation in rule(bench)})
 
 
@@ -112,6 +120,8 @@ class _Book:
     artifacts: list[Row]
     events: list[Row]
     totals: list[Row]
+    extras: list[Row]
+    callbacks: list[Row]
     integrity: list[str]
 
     @classmethod
@@ -131,6 +141,8 @@ class _Book:
             artifacts=rows("artifacts"),
             events=[{**row, "data": json.loads(row["data"])} for row in rows("events", "seq")],
             totals=rows("totals", "scope, currency"),
+            extras=rows("extras"),
+            callbacks=rows("callbacks"),
             integrity=[text for (text,) in connection.execute("PRAGMA integrity_check")],
         )
 
@@ -144,6 +156,7 @@ class _Bench:
     home: Path
     folder: Path | None
     alive: Collection[str] | None
+    acknowledged: Collection[tuple[str, bytes]]
     by_reference: dict[str, Row] = field(default_factory=dict)
     by_task: dict[str, Row] = field(default_factory=dict)
     billed: dict[str, BilledTask] = field(default_factory=dict)
@@ -153,6 +166,8 @@ class _Bench:
             self.by_reference[attempt["reference"]] = attempt
             if attempt["task_id"] is not None:
                 self.by_task[attempt["task_id"]] = attempt
+        for extra in self.book.extras:
+            self.by_task[extra["task_id"]] = self.book.attempts[extra["attempt_id"]]
         self.billed = {task.task_id: task for task in self.bill}
 
     def name(self, job_id: int) -> str:
@@ -167,8 +182,9 @@ class _Bench:
 
 def _billed_as_often_as_allowed(bench: _Bench) -> Iterator[Violation]:
     """Each word of a person, and each retry that the policy allows, is good for one more billed task, not before."""
-    tasks = Counter(task.reference for task in bench.bill)
-    ends = {task.reference: task.ending for task in bench.bill}
+    tasks = Counter(task.reference for task in bench.bill if not task.twin)
+    # The attempt's own task, which may be the twin: whichever of the two was named first.
+    ends = {attempt["reference"]: bench.billed[attempt["task_id"]].ending for attempt in _with_billed_task(bench)}
     for job_id, events in _by_job(bench.book.events).items():
         left = policy = 0
         latest: Row | None = None
@@ -207,7 +223,7 @@ def _every_billed_task_is_known(bench: _Bench) -> Iterator[Violation]:
         elif holder is not None and holder is not attempt and not _adopted(bench, holder):
             words = f"{task.task_id} was made by attempt {attempt['id']} and is held by attempt {holder['id']}"
             yield Violation("foreign task", words)
-        elif holder is None and not _may_be_unknown(bench, attempt):
+        elif holder is None and not (task.twin or _has_a_twin(bench, task) or _may_be_unknown(bench, attempt)):
             words = (
                 f"{task.task_id} was billed for attempt {attempt['id']} of {bench.name(attempt['job_id'])},"
                 f" which ended as {attempt['outcome']} with task {attempt['task_id']}"
@@ -215,8 +231,21 @@ def _every_billed_task_is_known(bench: _Bench) -> Iterator[Violation]:
             yield Violation("lost task", words)
 
 
+def _with_billed_task(bench: _Bench) -> Iterator[Row]:
+    return (attempt for attempt in bench.book.attempts.values() if attempt["task_id"] in bench.billed)
+
+
+def _has_a_twin(bench: _Bench, task: BilledTask) -> bool:
+    """The ledger knows one of the two, and the other's callback may never have come."""
+    return any(other.reference == task.reference and other.twin for other in bench.bill)
+
+
 def _adopted(bench: _Bench, attempt: Row) -> bool:
-    return any(event["type"] == "adopted" and event["attempt_id"] == attempt["id"] for event in bench.book.events)
+    """By a person, who may be wrong; a callback may not."""
+    return any(
+        event["type"] == "adopted" and event["attempt_id"] == attempt["id"] and event["data"]["by"] != "callback"
+        for event in bench.book.events
+    )
 
 
 def _may_be_unknown(bench: _Bench, attempt: Row) -> bool:
@@ -396,14 +425,42 @@ def _totals_are_a_recount(bench: _Bench) -> Iterator[Violation]:
         if attempt["violated_on"] is not None:
             count["rejected", ""] += 1
             count[f"violations {attempt['violated_on']}", ""] += 1
+    for extra in bench.book.extras:
+        attempt = bench.book.attempts[extra["attempt_id"]]
+        batch = bench.book.jobs[attempt["job_id"]]["batch_id"]
+        for scope in (f"batch {batch}", f"day {attempt['intended_at'][:10]}", f"owner {attempt['owner']}"):
+            money[scope, extra["currency"] or ""] += extra["exposure"]
     held = {(row["scope"], row["currency"]): (row["count"], row["exposure"]) for row in bench.book.totals}
-    for key in count.keys() | held.keys():
+    for key in count.keys() | money.keys() | held.keys():
         recount = (count[key], money[key])
         if held.get(key, (0, 0)) != recount and key[0].split(" ")[0] in _SCOPES:
             yield Violation("totals", f"{' '.join(key).strip()} holds {held.get(key)}, and a recount gives {recount}")
 
 
 _SCOPES: Final = {"batch", "day", "owner", "finished", "rejected", "violations"}
+
+# -- callbacks ------------------------------------------------------------------------------------------------------
+
+
+def _what_was_acknowledged_is_kept(bench: _Bench) -> Iterator[Violation]:
+    kept = {(row["token"], _bytes(row["body"])) for row in bench.book.callbacks}
+    for token, body in bench.acknowledged:
+        if (token, body) not in kept:
+            yield Violation("acknowledged", f"a callback at token {token[:6]} was answered with 2xx, and is not kept")
+
+
+def _bytes(body: str | bytes) -> bytes:
+    return body.encode() if isinstance(body, str) else body
+
+
+def _extras_are_on_the_bill(bench: _Bench) -> Iterator[Violation]:
+    held = {attempt["task_id"] for attempt in bench.book.attempts.values()}
+    for extra in bench.book.extras:
+        if extra["task_id"] not in bench.billed:
+            yield Violation("unbilled task", f"{extra['task_id']} is extra, and nobody billed it")
+        if extra["task_id"] in held:
+            yield Violation("extra", f"{extra['task_id']} is extra, and an attempt's own as well")
+
 
 # -- files ----------------------------------------------------------------------------------------------------------
 
@@ -481,6 +538,8 @@ _RULES: Final = (
     _violations_are_moderated_failures,
     _exposure_replays_under_the_caps,
     _totals_are_a_recount,
+    _what_was_acknowledged_is_kept,
+    _extras_are_on_the_bill,
     _artifacts_are_there,
     _files_are_known,
     _completed_has_everything,

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 
 from proof.checker import Violation, check
 from proof.virtual import Endless, VirtualLoop
-from proof.worlds import NOON, Client, Life, Shelf, Trouble, World
+from proof.worlds import NOON, Client, Door, Life, Shelf, Trouble, World
 
 from seedbatch.domain.brake import Brake
 from seedbatch.domain.budget import Budget
@@ -30,9 +30,12 @@ from seedbatch.domain.errors import LedgerError, SeedbatchError
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Request
 from seedbatch.domain.money import Money
 from seedbatch.domain.prices import PriceRow, PriceTable, Unit
+from seedbatch.domain.secret import Secret
+from seedbatch.domain.tokens import TokenKey, minting
 from seedbatch.domain.work import Caps
 from seedbatch.engine.adopt import adopt
 from seedbatch.engine.cadence import Cadence
+from seedbatch.engine.reception import Reception
 from seedbatch.engine.run import Errand, Outcome, Run, Until
 from seedbatch.ledger import writer
 from seedbatch.ledger.reader import SqliteRecords
@@ -40,6 +43,7 @@ from seedbatch.ledger.sqlite import SqliteLedger
 
 T = TypeVar("T")
 
+TOKENS: Final = TokenKey(Secret("k" * 40))
 MODEL: Final = "seedance-2.0"
 PRICES: Final = PriceTable({(MODEL, None): PriceRow(MODEL, None, Unit.SECOND, Money(50_000, "USD"))})
 # A run that is left alone ends by itself: this is far beyond any, and a run that reaches it hangs.
@@ -131,18 +135,26 @@ class Process:
             self.world.loop.call_soon(self.task.cancel)
 
     async def apply(self, batches: list[BatchSpec], errand: Errand) -> Outcome:
-        """What the command does: open, declare, run, close."""
+        """What the command does: open, declare, run, close; with a mint it listens meanwhile."""
         ledger = self.open()
+        reception = None if errand.mint is None else Reception(ledger, TOKENS, self.world, self._called)
+        if reception is not None:
+            self.world.doors.append(Door(self.life, reception))
         try:
             for batch in batches:
                 await ledger.declare(batch, self.world.now())
             client = Client(self.world, self.life)
             shelf = Shelf(self.world, self.life, client)
-            self.run = Run(ledger, client, shelf, self.world, errand, lambda _: None)
+            self.run = Run(ledger, client, shelf, self.world, errand, lambda _: None, reception)
             return await self.run.go()
         finally:
+            self.world.doors = [door for door in self.world.doors if door.life is not self.life]
             if not self.life.dead:
                 await ledger.aclose()
+
+    def _called(self) -> None:
+        if self.run is not None and not self.life.dead:
+            self.run.called()
 
 
 @dataclass(slots=True)
@@ -155,6 +167,7 @@ class History:
     lives: int = 0
     crashes: int = 0
     doubts: int = 0
+    adoptions: int = 0
     bills: int = 0
     hours: float = 0.0
     points: dict[str, int] = field(default_factory=dict)
@@ -214,6 +227,7 @@ class _Historian:
         self._world = World(self._loop, self._dice, place, trouble, longest, self._known_ids)
         self._manifest = _Manifest(self._dice)
         self._person = self._dice.random() < 0.5
+        self._listens = self._dice.random() < 0.6
         self._waiting = True
 
     def tell(self) -> History:
@@ -234,8 +248,9 @@ class _Historian:
             history.log = connection.execute(
                 "SELECT e.seq, e.at, e.type, e.job_id, e.attempt_id, e.from_state, e.to_state, e.data FROM events e"
             ).fetchall()
-            ((history.jobs, history.doubts),) = connection.execute(
-                "SELECT (SELECT count(*) FROM jobs), (SELECT count(*) FROM attempts WHERE doubt IS NOT NULL)"
+            ((history.jobs, history.doubts, history.adoptions),) = connection.execute(
+                "SELECT (SELECT count(*) FROM jobs), (SELECT count(*) FROM attempts WHERE doubt IS NOT NULL),"
+                " (SELECT count(*) FROM callbacks WHERE verdict = 'adopted')"
             )
         references = {task.reference.split("-", 2)[2] for task in self._world.tasks.values()}
         history.log += [(reference,) for reference in sorted(references)]
@@ -244,6 +259,7 @@ class _Historian:
     # -- time -----------------------------------------------------------------------------------------------------
 
     def _between(self, seconds: float) -> None:
+        self._world.ring()
         for process in tuple(self._alive):
             process.life.point("turn")
         # While everybody waits for a task of hours, the machine may as well sleep.
@@ -331,10 +347,13 @@ class _Historian:
             if dice.random() < 0.2
             else Brake(),
         )
+        called = self._listens and dice.random() < 0.8
         return Errand(
             scope=None,
             limits=limits,
             caps=caps,
+            mint=minting("https://x.example", TOKENS, dice.randbytes) if called else None,
+            doubt_wait=dice.choice([0.0, 60.0, 900.0]),
             until=dice.choice([Until.SETTLED, Until.SETTLED, Until.SETTLED, Until.SUBMITTED, Until.ROUND]),
             submit=dice.random() < 0.9,
             fail_fast=dice.random() < 0.1,
@@ -433,7 +452,14 @@ class _Historian:
             self._history.violations.append(violation)
 
     def _judge(self, *, at_rest: bool) -> None:
-        found = check(self._file, self._world.bill(), self._world.outputs, alive=() if at_rest else None)
+        world = self._world
+        found = check(
+            self._file,
+            world.bill(),
+            world.outputs,
+            alive=() if at_rest else None,
+            acknowledged=world.acknowledged,
+        )
         for violation in found:
             # Between two names of a file, its row still has the first; the next fetch ends that.
             if at_rest or violation.rule != "file":

@@ -12,6 +12,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,7 +43,10 @@ from seedbatch.domain.answers import (
     Throttled,
     Unanswered,
 )
+from seedbatch.domain.calls import Hint
+from seedbatch.domain.errors import InboxFull, LedgerError
 from seedbatch.domain.work import Download, Submission
+from seedbatch.engine.reception import Reception
 
 NOON: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
 _LINKS_LIVE: Final = timedelta(days=7)
@@ -63,15 +67,17 @@ ENDINGS: Final = {
 SUBMIT_FAULTS: Final = (
     *("unsent", "hopeless", "lost before", "lost after", "silence after", "doubt 500 before", "doubt 500 after"),
     *("throttled", "named pause", "key", "credits", "address", "moderation", "invalid", "redirect"),
-    *("contradiction", "contradiction without a task", "an old id", "an old id for a new task", "slow"),
+    *("contradiction", "contradiction without a task", "an old id", "an old id for a new task", "slow", "made twice"),
 )
 QUERY_FAULTS: Final = (
     *("cut", "paused", "not found", "unknown word", "key", "slow", "no echo", "address"),
 )  # fmt: skip
+CALLBACK_FAULTS: Final = ("drop", "late", "twice", "forged", "early")
 FILE_FAULTS: Final = ("later", "named pause", "refused", "gone in error", "moved away", "disk", "slow")
 # A task is made, and charged for.
 CREATING: Final = {
     *("", "slow", "lost after", "silence after", "doubt 500 after", "contradiction", "an old id for a new task"),
+    "made twice",
 }
 # Those that end a run are kept rare, else nothing else would be seen.
 RARE: Final = {"hopeless", "key", "credits", "address", "redirect", "disk", "refused"}
@@ -123,6 +129,7 @@ class Trouble:
     submit: Mapping[str, int] = field(default_factory=dict)
     query: Mapping[str, int] = field(default_factory=dict)
     file: Mapping[str, int] = field(default_factory=dict)
+    callback: Mapping[str, int] = field(default_factory=dict)
     outages: tuple[tuple[datetime, datetime, str], ...] = ()
     disk_full: tuple[tuple[datetime, datetime], ...] = ()
 
@@ -140,7 +147,8 @@ class Trouble:
 
         outages = tuple((*window, dice.choice(["unreachable", "gateway", "silence"])) for window in windows(2, 900))
         full = tuple(windows(1, 120)) if dice.random() < 0.1 else ()
-        return cls(level, weights(SUBMIT_FAULTS), weights(QUERY_FAULTS), weights(FILE_FAULTS), outages, full)
+        kinds = (weights(SUBMIT_FAULTS), weights(QUERY_FAULTS), weights(FILE_FAULTS), weights(CALLBACK_FAULTS))
+        return cls(level, *kinds, outages, full)
 
 
 @dataclass(slots=True)
@@ -156,6 +164,9 @@ class Task:
     visible: datetime
     outputs: int
     lag: float
+    token: str = ""
+    twin: bool = False
+    rings: datetime | None = None
     links: int = 1
 
     def status(self, now: datetime) -> str:
@@ -165,6 +176,14 @@ class Task:
             return words.get(self.ending, "FAILURE")
         share = (now - self.created) / (self.ends - self.created)
         return "PENDING" if share < 0.1 else "PROCESSING" if share < 0.25 else "SUBMITTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A process that receives callbacks."""
+
+    life: Life
+    reception: Reception
 
 
 @dataclass(slots=True)
@@ -180,6 +199,10 @@ class World:
     slept: timedelta = timedelta()
     tasks: dict[str, Task] = field(default_factory=dict)
     on_the_wire: int = 0
+    # Whoever listens now; and what was answered with 2xx, which nobody may forget.
+    doors: list[Door] = field(default_factory=list)
+    acknowledged: list[tuple[str, bytes]] = field(default_factory=list)
+    ringing: set[asyncio.Task[None]] = field(default_factory=set)
     # One process at a time gives and takes names in the output folder; the kernel lets go when one dies.
     naming: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -201,6 +224,33 @@ class World:
             return ""
         return self.dice.choices(list(kind), list(kind.values()))[0]
 
+    def ring(self) -> None:
+        """The provider calls back, once, for each task that has ended: whoever listens then hears it, or nobody."""
+        now = self.now()
+        for task in self.tasks.values():
+            if task.rings is not None and now >= task.rings:
+                task.rings = None
+                self.call(task, _said(task.task_id, task.status(now)))
+
+    def call(self, task: Task, body: bytes) -> None:
+        """Something is posted to a task's callback URL."""
+        doing = self.loop.create_task(self._deliver(task.token, body))
+        self.ringing.add(doing)
+        doing.add_done_callback(self.ringing.discard)
+
+    async def _deliver(self, token: str, body: bytes) -> None:
+        open_doors = [door for door in self.doors if not door.life.dead]
+        if not open_doors:
+            return
+        door = self.dice.choice(open_doors)
+        digest = door.reception.recognise(token)
+        assert digest is not None, "a genuine token was locked out"
+        with suppress(TimeoutError, LedgerError, InboxFull, Dead):
+            async with asyncio.timeout(5):  # the provider waits no longer
+                await door.reception.keep(digest, body)
+            if not door.life.dead:
+                self.acknowledged.append((digest, body))
+
     def outage(self) -> str:
         """What kind of outage there is now, if any."""
         now = self.now()
@@ -213,7 +263,7 @@ class World:
 
     def bill(self) -> list[BilledTask]:
         """What was charged for, in order."""
-        return [BilledTask(task.task_id, task.reference, task.ending) for task in self.tasks.values()]
+        return [BilledTask(task.task_id, task.reference, task.ending, task.twin) for task in self.tasks.values()]
 
 
 def _evidence(status: int, message: str) -> Evidence:
@@ -274,6 +324,8 @@ class Client:
     def _handled(self, submission: Submission, fault: str) -> SubmitAnswer | None:
         """What the provider does and answers; None: no answer will come."""
         task_id = self._create(submission) if fault in CREATING else _new_id(self._world.dice)
+        if fault == "made twice":  # a gateway sent the request on a second time
+            self._world.tasks[self._create(submission)].twin = True
         match fault:
             case "lost before" | "lost after":
                 return InDoubt("sent, but the connection was closed")
@@ -305,6 +357,13 @@ class Client:
         if ending in {"invalid", "points"}:
             seconds *= 0.2
         now = world.now()
+        fault = world.fault(world.trouble.callback)
+        if fault == "early":
+            seconds = 1.0
+        url = submission.callback_url
+        rings = None if url is None or fault == "drop" else now + timedelta(seconds=seconds)
+        if rings is not None and fault == "late":
+            rings += timedelta(seconds=dice.choice([30.0, 3_600.0]))
         world.tasks[task_id] = Task(
             task_id,
             submission.reference,
@@ -315,8 +374,32 @@ class Client:
             visible=now + timedelta(seconds=dice.choice([0.0, 0.0, 5.0, 200.0])),
             outputs=dice.choice([1, 1, 1, 2]),
             lag=dice.choice([0.0, 0.0, 0.0, _OUTPUTS_LAG]),
+            token="" if url is None else url.reveal().rpartition("/")[2],
+            rings=rings,
         )
+        if url is not None:
+            self._meddle(world.tasks[task_id], fault)
         return task_id
+
+    def _meddle(self, task: Task, fault: str) -> None:
+        """What comes at a token beside the one true callback."""
+        world, dice = self._world, self._world.dice
+        match fault:
+            case "early":
+                world.ring()
+            case "twice":
+                world.loop.call_later(dice.choice([1.0, 300.0]), world.call, task, _said(task.task_id, "SUCCESS"))
+            case "forged":
+                others = [one.task_id for one in world.tasks.values() if one.echo["prompt"] != task.echo["prompt"]]
+                for named in (_new_id(dice), *others[:1], task.task_id):
+                    world.loop.call_later(dice.choice([0.0, 1.0, 60.0]), world.call, task, _said(named, "SUCCESS"))
+            case _:
+                return
+
+    def hint(self, body: bytes) -> Hint:
+        """See the port."""
+        data = json.loads(body)["data"]
+        return Hint(data["taskId"], data["status"])
 
     # -- query ----------------------------------------------------------------------------------------------------
 
@@ -359,6 +442,10 @@ class Client:
     def move_links(self, url: str) -> None:
         """The outputs of a task are from now on at new URLs, which a query tells."""
         self._world.tasks[url.removeprefix("https://files.example/").split("/")[0]].links += 1
+
+
+def _said(task_id: str, status: str) -> bytes:
+    return json.dumps({"code": 0, "msg": "ok", "data": {"taskId": task_id, "status": status}}).encode()
 
 
 def _new_id(dice: random.Random) -> str:
