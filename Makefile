@@ -4,6 +4,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 
+# What the tests of docs/examples start. Debian keeps nginx where only root's shell looks.
+MISSING = $(strip $(foreach program,nginx caddy systemd-analyze,$(if $(shell PATH="$$PATH:/usr/sbin" command -v $(program)),,$(program))))
+LEFT_OUT = $(foreach program,$(subst -,_,$(MISSING)),and not $(program))
+
 .PHONY: demo test check torture mutants bench clean
 
 demo: $(VENV)/.demo
@@ -12,7 +16,8 @@ demo: $(VENV)/.demo
 	@$(BIN)/seedbatch list --sandbox
 
 test: check
-	$(BIN)/python -m pytest -n 2
+	@$(if $(MISSING),echo "Left out: tests of docs/examples. Not installed here: $(MISSING)")
+	$(BIN)/python -m pytest -n 2 $(if $(MISSING),-k "test $(LEFT_OUT)")
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 from seedbatch.domain.answers import NotFound, QueryRefused, TaskReport, Unanswered
 from seedbatch.domain.calls import Call, Called, Verdict
+from seedbatch.domain.health import is_doctors
 from seedbatch.engine.cadence import backoff
 from seedbatch.engine.collect import Collector
 from seedbatch.engine.crew import Crew, Hands
@@ -44,7 +45,9 @@ class Hearer:
     async def _hear(self, call: Call) -> None:
         hint = self._provider.hint(call.body)
         attempt = call.attempt
-        if attempt is None:
+        if attempt is None and is_doctors(call.body):
+            await self._ledger.read(call, Verdict.KNOWN, None, "a test by seedbatch doctor", self._crew.now())
+        elif attempt is None:
             reason = "no submission of this ledger has this token"
             await self._ledger.read(call, Verdict.UNKNOWN, hint.task_id, reason, self._crew.now())
             self._crew.report(Kind.MISCALLED, task_id=hint.task_id, reason=f"a callback came, and {reason}")

@@ -23,6 +23,7 @@ from seedbatch.domain.answers import (
 )
 from seedbatch.domain.calls import Binding
 from seedbatch.domain.errors import Exit, LedgerError, StaleCaller
+from seedbatch.domain.health import NOBODY
 from seedbatch.domain.jobs import Limits
 from seedbatch.domain.states import FailureClass
 from seedbatch.domain.tokens import Mint
@@ -38,8 +39,6 @@ from seedbatch.ports import Provider, SubmitLedger
 _THROTTLED_IN_A_ROW: Final = 10
 _UNNAMED_PAUSE: Final = 10.0
 _SLOWEST: Final = 1.0  # submissions a minute
-# What a query names that no task is called: any answer to it says that the provider is there.
-_NOBODY: Final = "00000000-0000-4000-8000-000000000000"
 _REACH: Final = "check the network and MAXAPI_BASE_URL, then apply again: nothing is sent twice, nothing is lost"
 
 _STOPS: Final = {
@@ -261,7 +260,7 @@ class Submitter:
         return None
 
     async def _probe(self) -> None:
-        answer = await self._provider.query(_NOBODY)
+        answer = await self._provider.query(NOBODY)
         match answer:
             case TaskReport() | NotFound():
                 good, cause = True, ""

@@ -17,16 +17,12 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from seedbatch.domain.errors import LedgerError
+from seedbatch.domain.errors import InboxFull, LedgerError
 from seedbatch.web.connection import Answer, Connection, Front, Incoming
 from seedbatch.web.door import BURST, Door, room
 
 _BACKLOG: Final = 2048  # connections that wait in the kernel, so that a burst of callbacks does not have to knock twice
 _DEFLATED: Final = 1024  # bytes by which deflating may lengthen a body that fits
-
-
-class FullInbox(Exception):
-    """There is no room for one more body; its sender may come back."""
 
 
 class Reception(Protocol):
@@ -41,7 +37,7 @@ class Reception(Protocol):
 
         Raises:
             LedgerError: it cannot be kept.
-            FullInbox: it will not be kept.
+            InboxFull: it will not be kept.
         """
         ...
 
@@ -163,7 +159,7 @@ class Receiver:
             await self._reception.keep(digest, body)
         except LedgerError:
             return Answer(HTTPStatus.SERVICE_UNAVAILABLE)
-        except FullInbox:
+        except InboxFull:
             return Answer(HTTPStatus.TOO_MANY_REQUESTS)
         finally:
             connection.keeping = False

@@ -96,6 +96,8 @@ class Scene:
     days_later: float = 0.0
     moves_house: bool = False
     world: dict[str, Any] = field(default_factory=dict)
+    # Nobody asks before a callback comes.
+    patient: bool = False
     doubts: int = 0
     deaths: int = 0
 
@@ -118,6 +120,10 @@ SCENES: Final = {
     "flagged": Scene(("[reject] a cat", "[reject] a dog", "a fish")),
     "lost answers": Scene(rules=_at("submit", "cut-after-accept"), doubts=2),
     "contradictions": Scene(rules=_at("submit", "contradict"), doubts=2),
+    "called back": Scene(options=("--listen=127.0.0.1:0",), patient=True),
+    "called back in doubt": Scene(
+        options=("--listen=127.0.0.1:0",), patient=True, rules=_at("submit", "cut-after-accept"), doubts=2
+    ),
     "slow": Scene(("[slow] a cat", "[slow] a dog")),
     "queries fail": Scene(rules=_at("query", 500)),
     "tasks fail": Scene(("[fail] a cat", "[moderation] a dog", "a fish")),
@@ -181,8 +187,15 @@ _VERBS: Final[tuple[tuple[str, str, bool], ...]] = (
     ("moved", "revised", False),
     ("retried", "sent again", False),
     ("tally", "plain", True),
+    ("receive", "called back", False),
+    ("heard", "called back", False),
+    ("named", "called back in doubt", False),
 )
-_ONCE_A_RUN: Final = (("rescue", "after a death", False), ("doubts_in_a_row", "plain", True))
+_ONCE_A_RUN: Final = (
+    ("rescue", "after a death", False),
+    ("doubts_in_a_row", "plain", True),
+    ("open_tokens", "called back", True),
+)
 
 
 def _ledger_verbs() -> Iterator[Point]:
@@ -190,6 +203,9 @@ def _ledger_verbs() -> Iterator[Point]:
         yield from _verb(name, scene, reads=reads)
     for name, scene, reads in _ONCE_A_RUN:
         yield from _verb(name, scene, reads=reads, turns=1, each_run=True)
+    # Once: both callbacks may be claimed together, and both be adopted before anybody waits.
+    yield from _verb("claim_calls", "called back", reads=False, turns=1)
+    yield from _verb("awaited", "called back in doubt", reads=True, turns=1)
     yield from _verb("accepted", "contradictions", reads=False, told=" of one in doubt")
     yield from _verb("task_failed", "tasks fail once", reads=False, told=" to be sent again")
 

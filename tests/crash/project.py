@@ -104,6 +104,7 @@ class Project:
         self,
         *options: str,
         faults: bool = False,
+        patient: bool = False,
         world: dict[str, Any] | None = None,
         blow: Case | None = None,
         turn: int = 1,
@@ -116,7 +117,7 @@ class Project:
             "folder": str(self.folder),
             "words": str(words),
             "arguments": ["apply", *self.manifests, "--sandbox", "--yes", "--sandbox-speed=200", *options],
-            "environment": self._environment(faults=faults),
+            "environment": self._environment(faults=faults, patient=patient),
             "ahead": self.ahead,
             "world": world or {},
             "blow": blow and {"point": blow.point.name, "way": blow.way, "turn": turn, "marker": str(self.marker)},
@@ -124,15 +125,17 @@ class Project:
         self.runs += 1
         return Ended(self.forge.run(order), words.read_text())
 
-    def _environment(self, *, faults: bool) -> dict[str, str]:
+    def _environment(self, *, faults: bool, patient: bool) -> dict[str, str]:
+        pause = "2" if patient else "0.02"
         plan = {"SEEDBATCH_SANDBOX_FAULTS": str(self.folder / "faults.yaml")} if faults else {}
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "TMPDIR": str(self.folder / "tmp"),
             "TERM": "dumb",
-            "SEEDBATCH_RECONCILE_FIRST": "0.02",
-            "SEEDBATCH_RECONCILE_EVERY": "0.02",
+            "SEEDBATCH_RECONCILE_FIRST": pause,
+            "SEEDBATCH_RECONCILE_EVERY": pause,
+            "SEEDBATCH_DOUBT_WAIT": "2",
             **plan,
         }
 

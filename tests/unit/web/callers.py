@@ -161,6 +161,13 @@ def quiet() -> Iterator[None]:
     assert told == [], told
 
 
+async def emptied(site: Site, number: int = 0) -> None:
+    """Until the receiver has heard that its peers left."""
+    async with asyncio.timeout(PATIENCE):
+        while site.receiver._door._inside > number:  # noqa: ASYNC110 -- it tells nobody
+            await asyncio.sleep(0)
+
+
 def post(body: bytes = b"{}", *, path: str = f"/callbacks/{TOKEN}", more: str = "", last: bool = False) -> bytes:
     """A whole callback, with a length."""
     return head(f"Content-Length: {len(body)}\r\n{more}", path=path, last=last) + body

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from callers import FORGED, PATIENCE, TOKEN, Inbox, Open, Peer, Site, head, post
+from callers import FORGED, TOKEN, Inbox, Open, Peer, Site, emptied, head, post
 
 from seedbatch.web.receiver import Allowance
 
@@ -22,13 +22,6 @@ async def inside(site: Site, number: int, local: str | None = None) -> AsyncIter
             assert (await peer.ask(post())).status == 200
         yield peers
     await emptied(site, before)
-
-
-async def emptied(site: Site, number: int = 0) -> None:
-    """Until the receiver has heard that its peers left."""
-    async with asyncio.timeout(PATIENCE):
-        while site.receiver._door._inside > number:  # noqa: ASYNC110 -- it tells nobody
-            await asyncio.sleep(0)
 
 
 async def turned_away(site: Site, local: str | None = None) -> bool:

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from callers import FORGED, TOKEN, Inbox, Open, Site, chunked, head, post
+from callers import FORGED, TOKEN, Inbox, Open, Site, chunked, emptied, head, post
 
 MARK = b"tell-tale"
 KB, MB = 1 << 10, 1 << 20
@@ -220,8 +220,10 @@ async def test_a_large_body_does_not_lose_its_sender_the_answer(site: Site, inbo
             # It is more than finds room on its way: it is taken, and comes to nothing.
             await peer.send(head(f"Content-Length: {30 * MB}\r\n", path=path), *[bytes(MB)] * 30)
             assert (await peer.reply()).status == status
-            peer.writer.write_eof()
             assert await peer.rest() == b""
+            assert site.receiver._door._inside == 1  # only that side has ended
+            peer.writer.close()
+        await emptied(site)
     assert inbox.kept == []
 
 

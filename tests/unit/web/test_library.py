@@ -89,6 +89,19 @@ async def test_what_a_handler_raises_comes_to_handle_error(caplog: pytest.LogCap
     assert record.exc_info is None
 
 
+async def test_after_an_answer_has_begun_there_is_no_second_one():
+    async def late(request: Incoming) -> Answer:
+        answer = Answer(200, b"once", last=True)
+        await answer.prepare(request)
+        await answer.write_eof()
+        raise KeyError
+
+    async with served(front(late)) as site, site.peer() as peer:
+        await peer.send(post())
+        assert (await peer.reply()).body == b"once"
+        assert await peer.rest() == b""
+
+
 async def test_what_an_answer_raises_comes_to_log_exception(caplog: pytest.LogCaptureFixture):
     class Broken(Answer):
         async def prepare(self, _request: web.BaseRequest) -> None:

@@ -11,8 +11,8 @@ import zlib
 import pytest
 from callers import FORGED, OTHER, TOKEN, Inbox, Open, Site, chunked, digest, head, post
 
-from seedbatch.domain.errors import LedgerError
-from seedbatch.web.receiver import FullInbox, Receiver
+from seedbatch.domain.errors import InboxFull, LedgerError
+from seedbatch.web.receiver import Receiver
 
 LARGEST = 64 * 1024
 
@@ -80,7 +80,7 @@ async def test_a_body_in_many_small_pieces_is_kept_whole(site: Site, inbox: Inbo
     ("fault", "status"),
     [
         (LedgerError("the disk is full"), 503),
-        (FullInbox(), 429),
+        (InboxFull("full"), 429),
         (KeyError(TOKEN), 500),
         (TimeoutError(TOKEN), 504),
     ],
@@ -95,7 +95,7 @@ async def test_what_is_not_kept_is_not_acknowledged(
     assert inbox.kept == []
     assert TOKEN not in caplog.text
     told = [record.getMessage().partition(" at ")[0] for record in caplog.records if record.levelno >= logging.INFO]
-    bug = not isinstance(fault, LedgerError | FullInbox)
+    bug = not isinstance(fault, LedgerError | InboxFull)
     assert told == [f"a request could not be answered, which is a bug: {type(fault).__name__}"] * bug
     inbox.fault = None
     assert (await site.ask(post(b"paid"))).status == 200
@@ -103,7 +103,7 @@ async def test_what_is_not_kept_is_not_acknowledged(
 
 async def test_a_refused_inbox_leaves_the_connection_for_another_try(site: Site, inbox: Inbox):
     async with site.peer() as peer:
-        inbox.fault = FullInbox()
+        inbox.fault = InboxFull("full")
         assert (await peer.ask(post(b"paid"))).status == 429
         inbox.fault = None
         assert (await peer.ask(post(b"paid"))).status == 200
@@ -159,6 +159,11 @@ async def test_a_peer_that_waits_for_the_word_gets_it(site: Site, inbox: Inbox):
         assert await peer.reader.readexactly(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert (await peer.ask(b"paid")).status == 200
     assert inbox.bodies == [b"paid"]
+
+
+async def test_the_word_is_not_said_to_a_peer_that_did_not_wait(site: Site):
+    raw = post(b"paid", more="Expect: 100-continue\r\n", last=True)
+    assert (await site.all_of(raw)).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 async def test_the_word_does_not_stand_for_an_answer(site: Site, inbox: Inbox):
@@ -235,10 +240,11 @@ def test_a_proxy_that_is_no_address(inbox: Inbox):
 
 
 async def test_stopping_lets_requests_under_way_finish(site: Site, inbox: Inbox):
-    inbox.gate.clear()
     async with site.peer() as idle, site.peer() as keeping, site.peer() as sending:
+        assert (await idle.ask(post(b"done"))).status == 200
+        inbox.gate.clear()
+        inbox.waiting.clear()
         await keeping.send(post(b"paid"))
-        assert (await idle.ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")).status == 404
         raw = post(b"sent", path=f"/callbacks/{OTHER}")
         await sending.send(raw[:-2])
         await inbox.waiting.wait()
@@ -246,13 +252,15 @@ async def test_stopping_lets_requests_under_way_finish(site: Site, inbox: Inbox)
         assert await idle.rest() == b""
         await sending.send(raw[-2:])
         inbox.gate.set()
-        assert (await keeping.reply()).status == 200
-        assert (await sending.reply()).status == 200
+        for peer in (keeping, sending):
+            reply = await peer.reply()
+            assert reply.status == 200
+            assert ("Connection", "close") in reply.headers
         assert await keeping.rest() == await sending.rest() == b""
         await stopping
     with pytest.raises(ConnectionRefusedError):
         await site.ask(post())
-    assert sorted(inbox.bodies) == [b"paid", b"sent"]
+    assert sorted(inbox.bodies) == [b"done", b"paid", b"sent"]
 
 
 async def test_stopping_does_not_wait_for_ever(site: Site, inbox: Inbox):
