@@ -147,6 +147,8 @@ async def test_a_body_that_is_slow_to_keep_is_still_answered(site: Site, inbox: 
         inbox.gate.set()
         assert (await peer.reply()).status == 200
         assert (await peer.ask(post(b"more"))).status == 200
+        (connection,) = site.receiver._front.connections
+        assert not connection.keeping
     assert inbox.bodies == [b"paid", b"more"]
 
 
