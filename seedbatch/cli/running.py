@@ -24,6 +24,7 @@ from seedbatch.domain.secret import Secret
 from seedbatch.domain.states import JobState
 from seedbatch.domain.tokens import TokenKey
 from seedbatch.engine.cadence import PROVIDER, SANDBOX, Cadence
+from seedbatch.engine.happenings import Happening, Kind
 from seedbatch.engine.reception import Reception
 from seedbatch.engine.run import Errand, Outcome, Run
 from seedbatch.settings import Settings
@@ -62,7 +63,7 @@ async def carry_out(
                     reception = Reception(plant.ledger, TokenKey(key), plant.clock, partial(_stir, runs))
                     here = await stack.enter_async_context(receiving(reception, listen, settings))
                     public_url = public_url or (here if settings.provider_is_local else None)
-                    _say_where(here, public_url, quiet=quiet)
+                    _say_where(here, public_url, as_json=as_json, quiet=quiet)
                 if errand.submit and public_url is not None:
                     errand = replace(errand, mint=mint_for(public_url, key), doubt_wait=settings.doubt_wait)
                 for batch in batches:
@@ -100,8 +101,11 @@ def _in_doubt_words(settings: Settings) -> None:
         say(line)
 
 
-def _say_where(here: str, public_url: str | None, *, quiet: bool) -> None:
-    if not quiet:
+def _say_where(here: str, public_url: str | None, *, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        told = {"url": here, "public_url": public_url}
+        JsonLines().tell(Happening(datetime.now(UTC), Kind.LISTENING, None, told))
+    elif not quiet:
         say(f"Listening at {here}" + (f", for callbacks to {public_url}" if public_url else ""))
 
 

@@ -14,6 +14,7 @@ from seedbatch.domain.work import JobName
 class Kind(StrEnum):
     """The types of the events in machine-readable output: `docs/json-output.md`."""
 
+    LISTENING = "listening"  # a receiver of callbacks is ready
     SUBMITTED = "submitted"  # the taskId is durable
     NOT_SENT = "not_sent"
     THROTTLED = "throttled"

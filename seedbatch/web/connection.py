@@ -67,7 +67,6 @@ class Incoming(web.BaseRequest):
         """Tell a peer that waits for the word that its body is welcome."""
         if self.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and not self.content.is_eof():
             await self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self.writer.output_size = 0  # this was no part of the answer
 
     async def refuse(self, status: HTTPStatus) -> Answer:
         """The last answer of this connection. What is left of the body is not read.
@@ -189,7 +188,7 @@ class Connection(web.RequestHandler):
 
     def handle_error(
         self,
-        request: web.BaseRequest,
+        request: web.BaseRequest,  # noqa: ARG002 -- it names the peer
         status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 -- it quotes the peer
@@ -201,8 +200,6 @@ class Connection(web.RequestHandler):
             _log.error("a request could not be answered, which is a bug: %s", _named(exc or TimeoutError()))
         if isinstance(exc, BadHttpMethod):
             status = HTTPStatus.NOT_FOUND  # one that the parser has not heard of is refused like any other method
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun already")
         return Answer(HTTPStatus(status), last=True)
 
     def log_exception(self, *_words: object, **more: Any) -> None:  # * what stumbled over what was sent, as a rule
