@@ -184,6 +184,10 @@ class CollectLedger(Protocol):
         """How many seconds the latest `most` tasks took, by model, the latest first."""
         ...
 
+    async def uncalled(self, attempt_ids: Collection[int]) -> int:
+        """At how many of these attempts' tokens nothing came."""
+        ...
+
     async def claim_queries(self, scope: Scope, now: datetime, most: int) -> tuple[list[RunningTask], datetime | None]:
         """Up to `most` running tasks whose query is due and about which nobody is asking.
 

@@ -42,10 +42,6 @@ async def round_trip(settings: Settings, key: Secret | None, state: LedgerState,
         return diagnosis.no_public_url(place, needed=not settings.provider_is_local)
     if key is None:
         return diagnosis.skipped("public_url", "not tested: a test callback is made with the API key")
-    if settings.public_url is not None and not settings.provider_is_local:
-        internal = diagnosis.internal(settings.public_url)
-        if internal is not None:
-            return internal
     try:
         url, trip = await _sent(settings, key, state, bind)
     except SeedbatchError as error:

@@ -20,6 +20,7 @@ class Refusal(StrEnum):
     KEY = "key"
     CREDITS = "credits"
     ADDRESS = "address"
+    CALLBACK = "callback"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,9 @@ class Collector:
         self.out_of_credits = False
         self.unanswered = 0
         self.answered = 0
-        # Results that callbacks were asked for: with one, and without.
+        # Attempts whose callbacks were asked for and that ended: how many with one, and which without.
         self.called = 0
-        self.uncalled = 0
+        self.uncalled: set[int] = set()
 
     async def look(self, now: datetime) -> datetime | None:
         """Begin what is due; returns when to look again."""
@@ -108,8 +108,10 @@ class Collector:
         if report.took is not None:
             self._crew.experience.add(task.model, report.took)
         self.called += task.called_at is not None
-        self.uncalled += task.awaits_call
-        if task.awaits_call and self.uncalled == _SILENCE and not self.called:
+        if not task.awaits_call:
+            return
+        self.uncalled.add(task.attempt_id)
+        if len(self.uncalled) == _SILENCE and not self.called:
             reason = f"{_SILENCE} results came without their callbacks: does the public URL reach the listener?"
             self._crew.report(Kind.UNCALLED, reason=reason)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Final, assert_never
-from urllib.parse import urlsplit
 
 from seedbatch.domain.answers import NotFound, QueryAnswer, QueryRefused, Refusal, TaskReport, Unanswered
 from seedbatch.domain.errors import Exit
@@ -197,19 +195,6 @@ def no_public_url(place: str, *, needed: bool) -> Check:
         " answer is lost stays in doubt until you look it up"
     )
     return skipped("public_url", words, f"docs/webhooks.md has recipes; then seedbatch doctor{place} --public-url URL")
-
-
-def internal(public_url: str) -> Check | None:
-    """A problem, if the URL names an address that the provider refuses to call."""
-    host = urlsplit(public_url).hostname or ""
-    try:
-        public = ip_address(host).is_global
-    except ValueError:
-        public = host != "localhost" and not host.endswith(".localhost")
-    if public:
-        return None
-    words = f"{public_url} is an internal address: the provider refuses to call those"
-    return _problem("public_url", words, "use a tunnel or a reverse proxy: docs/webhooks.md")
 
 
 def public_url(url: str, trip: Trip, place: str) -> Check:

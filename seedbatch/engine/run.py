@@ -317,7 +317,8 @@ class Run:
             tuple(stops),
             self._interrupted,
             settled=unfinished == 0,
-            without_webhook=self._collector.uncalled,
+            # Some came while their task was being asked about.
+            without_webhook=await self._ledger.uncalled(self._collector.uncalled),
         )
 
 

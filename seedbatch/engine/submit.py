@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
@@ -47,6 +48,11 @@ _STOPS: Final = {
     ),
     Refusal.CREDITS: Stop(
         Exit.STOPPED, "the account's credits are spent", "top up, then apply again: it goes on where it stopped"
+    ),
+    Refusal.CALLBACK: Stop(
+        Exit.PROVIDER,
+        "the provider refuses the callback URL",
+        "check --public-url: the internet must reach it; or apply again without it: nothing is lost",
     ),
     Refusal.ADDRESS: Stop(
         Exit.PROVIDER, "there is no such API at the base URL", "check MAXAPI_BASE_URL, then apply again"
@@ -124,7 +130,8 @@ class Submitter:
             answer = await self._provider.submit(submission)
         except asyncio.CancelledError:
             cause = "this process was interrupted while the request was on the wire"
-            await self._ledger.doubted(submission.attempt_id, cause, Evidence(), self._crew.now())
+            with suppress(StaleCaller):  # its callback came before its answer
+                await self._ledger.doubted(submission.attempt_id, cause, Evidence(), self._crew.now())
             raise
         try:
             await self._record(submission, answer)
@@ -213,9 +220,9 @@ class Submitter:
             case Refusal.MODERATION:
                 flagged = ", ".join(answer.categories) or said
                 failure = Failure(FailureClass.MODERATION, f"flagged before generation, not charged: {flagged}")
-            case Refusal.KEY | Refusal.CREDITS | Refusal.ADDRESS as refusal:
+            case Refusal.KEY | Refusal.CREDITS | Refusal.ADDRESS | Refusal.CALLBACK as refusal:
                 await self._ledger.turned_away(submission.attempt_id, said, now)
-                self._stop(_STOPS[refusal], everything=refusal is not Refusal.CREDITS)
+                self._stop(_STOPS[refusal], everything=refusal in {Refusal.KEY, Refusal.ADDRESS})
                 return
             case _:
                 assert_never(answer.refusal)

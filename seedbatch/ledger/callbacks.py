@@ -21,6 +21,11 @@ from seedbatch.ledger.rows import note
 # A body that is not the same as one before may follow for as long as this; whoever learned a token fills no disk.
 _MOST_OF_A_TOKEN: Final = 100
 
+# Of an attempt `a`: nothing came at its token, read or unread.
+UNCALLED: Final = (
+    "a.token IS NOT NULL AND a.called_at IS NULL AND NOT EXISTS (SELECT 1 FROM callbacks c WHERE c.token = a.token)"
+)
+
 
 def receive(connection: sqlite3.Connection, token: str, body: bytes, now: datetime) -> None:
     """Keep what came at a token, given as its digest. The same body again is kept already.

@@ -28,6 +28,7 @@ from seedbatch.domain.records import (
     StrayCall,
 )
 from seedbatch.domain.states import FailureClass, JobState
+from seedbatch.ledger.callbacks import UNCALLED
 from seedbatch.ledger.declaration import known_jobs
 from seedbatch.ledger.opening import check_schema, is_older
 from seedbatch.ledger.rows import to_json
@@ -134,10 +135,9 @@ class SqliteRecords:
             yield StrayCall(moment(received_at), task_id, text)
 
     def _results(self, *, called: bool) -> int:
-        condition = "called_at IS NOT NULL" if called else "called_at IS NULL"
         ((count,),) = self._connection.execute(
-            f"SELECT count(*) FROM attempts WHERE token IS NOT NULL AND {condition}"  # noqa: S608 - our words
-            " AND outcome IN ('failed', 'succeeded')"
+            "SELECT count(*) FROM attempts a WHERE a.token IS NOT NULL AND a.outcome IN ('failed', 'succeeded')"  # noqa: S608
+            f" AND {'NOT ' if called else ''}({UNCALLED})"
         )
         return int(count)
 

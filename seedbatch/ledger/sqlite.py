@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,7 +26,7 @@ from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import Caps, Claim, Delivery, Failure, JobName, Occupant, Output, RunningTask
 from seedbatch.ledger import words
 from seedbatch.ledger.attempts import accepted, doubt, doubts_in_a_row, end, fail, open_attempt, seen, times, violated
-from seedbatch.ledger.callbacks import claim_calls, heard, named, read, read_later, receive
+from seedbatch.ledger.callbacks import UNCALLED, claim_calls, heard, named, read, read_later, receive
 from seedbatch.ledger.claims import claim
 from seedbatch.ledger.declaration import declare
 from seedbatch.ledger.emergency import EmergencyRecord, Kept, emergency_path, recover, take_up, warn_of
@@ -383,6 +383,18 @@ class SqliteLedger:
             return frozenset(token for (token,) in rows)
 
         return await self._run(verb)
+
+    async def uncalled(self, attempt_ids: Collection[int]) -> int:
+        """At how many of these attempts' tokens nothing came."""
+
+        def verb(connection: sqlite3.Connection) -> int:
+            ((count,),) = connection.execute(
+                f"SELECT count(*) FROM attempts a WHERE {UNCALLED} AND a.id IN (SELECT value FROM json_each(?))",  # noqa: S608 - our words
+                (to_json(sorted(attempt_ids)),),
+            )
+            return int(count)
+
+        return await self._run(verb) if attempt_ids else 0
 
     async def claim_calls(self, now: datetime, most: int, gap: timedelta) -> tuple[list[Call], datetime | None]:
         """Up to `most` callbacks that nobody has read, of each token one in `gap`; and when the next is due."""

@@ -71,6 +71,8 @@ _SHORT: Final = re.compile(
     re.IGNORECASE,
 )
 _MONEY_CHINESE: Final = re.compile("积分|余额|点数不足|额度不足|欠费|充值|積分|餘額")
+# An internal callback URL is refused, in words that are not documented (maxapi contract, 2 and 5).
+_CALLBACK: Final = re.compile(r"call[ _-]?back[ _-]?url", re.IGNORECASE)
 _PAYMENT: Final = re.compile(r"payment[ _-]*required|arrears", re.IGNORECASE)
 
 # Spellings that clients of this API have met or guessed, beside the documented words (maxapi contract, 4.2).
@@ -216,6 +218,8 @@ def _refusal(answer: Answer) -> Refused:
         refusal = Refusal.CREDITS
     elif HTTPStatus.FORBIDDEN in pair:
         refusal = Refusal.KEY
+    elif _CALLBACK.search(answer.evidence.message):
+        refusal = Refusal.CALLBACK
     else:
         refusal = Refusal.INVALID
     return Refused(refusal, answer.evidence)

@@ -12,7 +12,7 @@ from seedbatch.domain.errors import UsageError
 from seedbatch.domain.jobs import Limits
 from seedbatch.domain.money import CURRENCY, Money, micros
 from seedbatch.settings.files import Layer, file_layer, from_environment, read_toml, user_file
-from seedbatch.settings.values import FIELDS, NOT_FOR_PROJECTS, Unfit, cap, is_loopback
+from seedbatch.settings.values import FIELDS, NOT_FOR_PROJECTS, Unfit, cap, is_internal, is_loopback
 
 PROJECT_FILE: Final = "seedbatch.toml"
 DEFAULT_BASE_URL: Final = "https://api.maxapi.io"
@@ -196,6 +196,11 @@ def _check_encrypted(settings: Settings) -> None:
     if settings.base_url.startswith("http:") and not is_loopback(settings.base_url):
         raise UsageError(f"base_url from {settings.origin('base_url')} must be https, or on loopback")
     url = settings.public_url
+    if url is not None and is_internal(url) and not settings.provider_is_local:
+        raise UsageError(
+            f"public_url from {settings.origin('public_url')} is an internal address: the provider calls none",
+            hint="docs/webhooks.md has recipes for a tunnel, nginx and Caddy",
+        )
     if url is not None and url.startswith("http:") and not (settings.provider_is_local and is_loopback(url)):
         raise UsageError(
             f"public_url from {settings.origin('public_url')} must be https",

@@ -148,6 +148,15 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def is_internal(url: str) -> bool:
+    """Whether a URL leads, without asking anybody, to an address that the internet does not reach."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One setting: how it is read, its variable, and whether it is a ceiling, named in the table `[limits]`."""

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import BadHttpMethod
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError
 from yarl import URL
 
 from seedbatch.web.door import Door
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
     from aiohttp.streams import StreamReader
 
+# What reading a body raises where that is badly framed or packed, or its peer went away: which of them depends on the
+# parser and on the moment. To the reader of a connection that is gone it is a RuntimeError.
+BROKEN: Final = (web.RequestPayloadError, HttpProcessingError, ConnectionError, RuntimeError)
+
+_NOWHERE: Final = URL("/")
 _LINGER: Final = 1.0  # seconds for a peer to read its refusal while it is still sending
 _LONGEST_LINE: Final = 16_384  # bytes of a request line; what is longer is malformed, not unknown
 _LONGEST_HEAD: Final = 24_576  # bytes of a head that is not whole: a slow peer makes the program remember all of it
@@ -286,6 +291,8 @@ class Front(web.Server):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> Incoming:
-        if not message.path:  # what the parser makes of a `CONNECT` to nowhere, and then stumbles over
-            message = message._replace(path="*", url=URL("*"))
+        if not message.path or message.path[0] != "/":
+            # Only the path as it came counts here. What the library makes of other targets may raise, where nothing
+            # catches it; that of a `CONNECT` to nowhere is None.
+            message = message._replace(path=message.path or "*", url=_NOWHERE)
         return Incoming(message, payload, protocol, writer, task, self._loop, client_max_size=self._body)

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from seedbatch.domain.errors import InboxFull, LedgerError
-from seedbatch.web.connection import Answer, Connection, Front, Incoming
+from seedbatch.web.connection import BROKEN, Answer, Connection, Front, Incoming
 from seedbatch.web.door import BURST, Door, room
 
 _BACKLOG: Final = 2048  # connections that wait in the kernel, so that a burst of callbacks does not have to knock twice
@@ -149,8 +149,7 @@ class Receiver:
             return await request.read()
         except web.HTTPRequestEntityTooLarge:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        except (web.RequestPayloadError, ConnectionError, RuntimeError):
-            # Badly framed or packed, or the peer went away; a connection that is gone is a RuntimeError to its reader.
+        except BROKEN:
             return HTTPStatus.BAD_REQUEST
 
     async def _kept(self, connection: Connection, digest: str, body: bytes) -> Answer:

@@ -242,3 +242,14 @@ async def test_a_changed_key_locks_no_token_out(shop):
     assert (await apply(process)).exit is Exit.OK
     await process.aclose()
     assert_invariants(shop)
+
+
+async def test_a_provider_that_refuses_the_callback_url_stops_the_run_and_fails_no_job(shop):
+    process = await shop.start(*TEN, internal=False)
+    await process.listen()
+    outcome = await apply(process)
+    assert outcome.exit is Exit.PROVIDER
+    assert "callback URL" in outcome.stops[0].reason
+    assert shop.states() == {"pending": 10}
+    assert shop.tasks() == []
+    await process.aclose()

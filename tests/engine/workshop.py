@@ -126,7 +126,7 @@ class Workshop:
         return self.folder / "outputs"
 
     async def start_sandbox(
-        self, *rules: dict[str, Any], speed: float = 100, key: str | None = None, **plan: Any
+        self, *rules: dict[str, Any], speed: float = 100, key: str | None = None, internal: bool = True, **plan: Any
     ) -> str:
         faults = FaultPlan.from_data({"rules": list(rules), **plan})
         sandbox = Sandbox(
@@ -135,7 +135,7 @@ class Workshop:
             faults=faults,
             api_key=key,
             clock=self.clock.seconds,
-            internal_callbacks=True,
+            internal_callbacks=internal,
         )
         self.address = await sandbox.start()
         self.stack.push_async_callback(sandbox.stop)

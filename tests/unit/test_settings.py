@@ -275,13 +275,23 @@ def test_public_urls(place: Place):
     ("public", "base"),
     [
         ("http://me.example", "https://api.example"),
-        ("http://127.0.0.1:9", "https://api.example"),
         ("http://me.example", "http://127.0.0.1:8"),
     ],
 )
 def test_a_public_url_is_https_but_at_home(place: Place, public, base):
     with pytest.raises(UsageError, match="public_url from environment SEEDBATCH_PUBLIC_URL must be https"):
         place.load(SEEDBATCH_PUBLIC_URL=public, MAXAPI_BASE_URL=base)
+
+
+@pytest.mark.parametrize(
+    "public",
+    ["https://10.1.2.3/in", "https://127.0.0.1:8787", "https://[::1]", "https://localhost", "https://a.localhost",
+     "https://169.254.1.1", "http://192.168.1.1"],
+)  # fmt: skip
+def test_a_public_url_is_no_internal_address_but_at_home(place: Place, public):
+    with pytest.raises(UsageError, match="public_url from environment SEEDBATCH_PUBLIC_URL is an internal address"):
+        place.load(SEEDBATCH_PUBLIC_URL=public, MAXAPI_BASE_URL="https://api.example")
+    assert place.load(SEEDBATCH_PUBLIC_URL="https://9.9.9.9", MAXAPI_BASE_URL="https://api.example").public_url
 
 
 def test_allowed_origins(place: Place):

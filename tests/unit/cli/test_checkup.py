@@ -199,12 +199,6 @@ def test_nobody_is_there(doctor, nowhere):
     assert "seedbatch listen, or let doctor listen itself" in checks["public_url"].hint
 
 
-def test_an_internal_address_is_not_even_tried(doctor):
-    environ = {"MAXAPI_API_KEY": KEY, "MAXAPI_BASE_URL": "https://nowhere.invalid"}
-    checks, _ = doctor(environ, public_url="https://10.255.255.1")
-    assert "the provider refuses to call those" in checks["public_url"].words
-
-
 def test_doctor_listens_itself_and_keeps_nothing_where_there_is_no_ledger(doctor, tmp_path):
     checks, code = doctor(bind=ANY_PORT)
     assert code is Exit.OK

@@ -209,26 +209,6 @@ def test_the_public_url(made, verdict, words, hint):
     assert hint in check.hint
 
 
-@pytest.mark.parametrize(
-    ("url", "refused"),
-    [
-        ("https://10.1.2.3/in", True),
-        ("https://127.0.0.1:8787", True),
-        ("https://[::1]", True),
-        ("https://localhost", True),
-        ("https://listener.localhost", True),
-        ("https://169.254.1.1", True),
-        ("https://9.9.9.9", False),
-        ("https://hooks.example.com/in", False),
-    ],
-)
-def test_the_provider_calls_no_internal_address(url, refused):
-    check = diagnosis.internal(url)
-    assert (check is not None) is refused
-    if check is not None:
-        assert told(check) is PROBLEM
-
-
 def test_without_a_public_url():
     check = diagnosis.no_public_url("", needed=True)
     assert (told(check), "stays in doubt" in check.words) == (SKIPPED, True)

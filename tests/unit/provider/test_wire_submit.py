@@ -270,6 +270,10 @@ REFUSALS = [
     (410, b"", Refusal.ADDRESS),
     (200, envelope(404), Refusal.ADDRESS),
     (200, envelope(405), Refusal.ADDRESS),
+    (400, envelope(400, msg="callBackUrl must be a public http(s) URL"), Refusal.CALLBACK),
+    (400, envelope(400, msg="invalid callback url"), Refusal.CALLBACK),
+    (200, envelope(400, msg="the call_back-URL is internal"), Refusal.CALLBACK),
+    (400, envelope(400, msg="call me back"), Refusal.INVALID),
 ]
 
 

@@ -99,6 +99,14 @@ MALFORMED = {
     "space in the path": b"POST /%b x HTTP/1.1\r\nHost: x\r\n\r\n" % MARK,
     "no path": b"POST  HTTP/1.1\r\nHost: x\r\n\r\n",
     "bad host of a URL": b"GET http://[::1/%b HTTP/1.1\r\nHost: x\r\n\r\n" % MARK,
+    "bad port of a URL": b"GET http://x:%b/ HTTP/1.1\r\nHost: x\r\n\r\n" % MARK,
+    "huge port of a URL": b"GET http://x:99999999/%b HTTP/1.1\r\nHost: x\r\n\r\n" % MARK,
+    "bytes in the host of a URL": b"GET http://x\xff\xfe/%b HTTP/1.1\r\nHost: x\r\n\r\n" % MARK,
+    "no host of a URL": b"GET http:///%b HTTP/1.1\r\nHost: x\r\n\r\n" % MARK,
+    "a URL of its own": b"GET %b: HTTP/1.1\r\nHost: x\r\n\r\n" % MARK,
+    "CONNECT to a bad port": b"CONNECT x:%b HTTP/1.1\r\nHost: x\r\n\r\n" % MARK,
+    "CONNECT to a bad host": b"CONNECT [::%b HTTP/1.1\r\nHost: x\r\n\r\n" % MARK,
+    "CONNECT to bytes": b"CONNECT x\xff\xfe.%b:443 HTTP/1.1\r\nHost: x\r\n\r\n" % MARK,
     "CONNECT to nowhere": b"CONNECT \r\n\r\n" + MARK,
     "NUL in a header": asked("GET /", "X: a\0b\r\n"),
     "space before a colon": asked("GET /", "X : a\r\n"),
@@ -297,7 +305,9 @@ def changed(chance: random.Random, raw: bytes, whole: list[bytes]) -> bytes:
             case 0:
                 raw = (
                     raw[:at]
-                    + chance.choice([b"\r\n", b"\n", b":", b" ", b"\0", b"\xff", b"CONNECT ", b"[", b"0\r\n\r\n"])
+                    + chance.choice(
+                        [b"\r\n", b"\n", b":", b" ", b"\0", b"\xff", b"CONNECT ", b"http://", b"[", b"0\r\n\r\n"]
+                    )
                     + raw[at:]
                 )
             case 1:

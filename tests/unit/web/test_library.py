@@ -127,6 +127,9 @@ async def test_what_the_parser_raises_ends_the_connection_and_is_not_told_to_the
         def message_consumed(self) -> None:
             pass
 
+        def set_upgraded(self, val: bool) -> None:
+            pass
+
     async def broken(request: Incoming) -> Answer:
         request.connection._parser = Broken()
         return Answer(200)

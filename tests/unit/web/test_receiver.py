@@ -200,13 +200,27 @@ async def test_a_body_is_kept_although_its_peer_left(site: Site, inbox: Inbox):
 
 
 async def test_a_peer_that_leaves_within_its_body_is_no_news(
-    site: Site, inbox: Inbox, caplog: pytest.LogCaptureFixture
+    site: Site, inbox: Inbox, parser: str, caplog: pytest.LogCaptureFixture
 ):
-    for raw in (head("Content-Length: 50\r\n") + b"half", head("Transfer-Encoding: chunked\r\n") + b"4\r\nhalf\r\n"):
+    chunks = head("Transfer-Encoding: chunked\r\n")
+    for raw in (head("Content-Length: 50\r\n") + b"half", chunks, chunks + b"4\r\nhalf\r\n", chunks + b"4"):
         async with site.peer() as peer:
             await peer.send(raw)
             peer.writer.write_eof()
             assert await peer.rest() == b""
+    assert inbox.kept == []
+    assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
+
+
+async def test_a_body_that_breaks_while_it_is_read_is_no_news(
+    site: Site, inbox: Inbox, parser: str, caplog: pytest.LogCaptureFixture
+):
+    for broken in (b"zz\r\nabc\r", b"4\r\nhalfzz\r\n", b"4;\0\r\nhalf\r\n", b"-4\r\n", b"4\nhalf\n"):
+        async with site.peer() as peer:
+            await peer.send(head("Transfer-Encoding: chunked\r\n"), broken)
+            peer.writer.write_eof()
+            back = await peer.rest()
+            assert back == b"" or back.split(b" ")[1] == b"400", broken
     assert inbox.kept == []
     assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
 
