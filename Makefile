@@ -28,9 +28,11 @@ check: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python bench/run.py
 
-# Two thousand kills, a hundred thousand histories, and every crash point in every way: some hours.
+# Two thousand kills and two hundred of a listener, a hundred thousand histories, ten thousand tasks that nobody announces,
+# and every crash point in every way: some hours.
 torture: $(VENV)/.test
-	SEEDBATCH_KILLS=334 SEEDBATCH_HISTORIES=100000 SEEDBATCH_MACHINE=10000 SEEDBATCH_CRASH=all SEEDBATCH_FUZZ=1000 $(BIN)/python -m pytest -n 2 tests/proof tests/crash tests/engine/test_fuzz.py
+	SEEDBATCH_KILLS=334 SEEDBATCH_HISTORIES=100000 SEEDBATCH_MACHINE=10000 SEEDBATCH_CRASH=all SEEDBATCH_FUZZ=1000 \
+	SEEDBATCH_LISTENER_KILLS=200 SEEDBATCH_FIRE=10 SEEDBATCH_QUIET=10000 $(BIN)/python -m pytest -n 2 tests/proof tests/crash tests/engine/test_fuzz.py
 
 # Two thousand small mistakes, one at a time, in what decides about money: see docs/mutants.md. An hour or so.
 mutants: $(VENV)/.mutants

@@ -10,6 +10,7 @@ FOLDER = Path(__file__).parent
 
 BENCHMARKS = (
     ("Submitting", "submit.py"),
+    ("Callbacks", "callbacks.py"),
     ("Downloading", "downloads.py"),
     ("Ten thousand jobs", "memory.py"),
     ("Starting, and a large manifest", "startup.py"),
