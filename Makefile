@@ -17,7 +17,7 @@ demo: $(VENV)/.demo
 
 test: check
 	@$(if $(MISSING),echo "Left out: tests of docs/examples. Not installed here: $(MISSING)")
-	$(BIN)/python -m pytest -n 2 $(if $(MISSING),-k "test $(LEFT_OUT)")
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(MISSING),-k "test $(LEFT_OUT)")
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+from forge import Forge
 from hypothesis import settings
 
 # The same examples everywhere: a failure belongs to the change that made it. To search further:
 # pytest --hypothesis-profile=default --hypothesis-seed=random
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session")
+def forge() -> Iterator[Forge]:
+    with Forge() as opened:
+        yield opened

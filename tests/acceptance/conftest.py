@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from forge import Forge
 
 from seedbatch.ledger.reader import SqliteRecords
 from seedbatch.sandbox import read_bill
@@ -23,7 +24,7 @@ version: 1
 batch: {batch}
 defaults:
   model: seedance-2.0-fast
-  input: {{resolution: 480p, ratio: 16:9, duration: 5}}
+  input: {{resolution: 480p, ratio: 1:1, duration: 5}}
 jobs:
 """
 
@@ -55,6 +56,13 @@ class Project:
         assert "Traceback" not in (done.stderr or "")
         assert code is None or done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def run_forked(self, forge: Forge, module: str, *arguments: str) -> tuple[int, str]:
+        """As another module runs it: the exit code and all it said."""
+        words = self.folder / "words"
+        order = {"module": module, "folder": str(self.folder), "words": str(words), "arguments": arguments}
+        code = forge.run({**order, "environment": self._env()})
+        return code, words.read_text()
 
     def apply(self, *manifests: str, code: int | None = 0, speed: float = 50, **options):
         return self.run("apply", *manifests, "--sandbox", "--yes", f"--sandbox-speed={speed}", code=code, **options)

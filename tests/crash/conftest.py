@@ -1,16 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crash.project import Forge, Project
-
-
-@pytest.fixture(scope="session")
-def forge() -> Iterator[Forge]:
-    with Forge() as opened:
-        yield opened
+from crash.project import Project
+from forge import Forge
 
 
 @pytest.fixture

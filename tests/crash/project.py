@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from crash.points import Case, Scene
+from forge import Forge
 
 _HOUR: Final = 3600.0
-_VICTIM: Final = Path(__file__).with_name("victim.py")
 _HEADER: Final = """\
 version: 1
 batch: {batch}
@@ -23,27 +21,6 @@ defaults:
   model: seedance-2.0-fast
   input: {{resolution: 480p, ratio: 16:9, duration: 5}}
 """
-
-
-class Forge:
-    """The process that forks a process for each run."""
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, _VICTIM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()
-
-    def run(self, order: dict[str, Any]) -> int:
-        """The exit code, negative if a signal ended it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +91,7 @@ class Project:
         words = self.folder / f"words-{self.runs}"
         self.ahead += _HOUR + days_later * 24 * _HOUR
         order = {
+            "module": "crash.victim",
             "folder": str(self.folder),
             "words": str(words),
             "arguments": ["apply", *self.manifests, "--sandbox", "--yes", "--sandbox-speed=200", *options],

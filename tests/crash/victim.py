@@ -1,9 +1,4 @@
-"""Runs the installed program's `main` in a process of its own, and breaks it at one crash point.
-
-    python victim.py
-
-reads orders as JSON, one a line, and answers each with the exit code of a process that it forked for it, negative if a
-signal ended that. It forks instead of starting an interpreter each time because the imports are most of a short run.
+"""Runs the installed program's `main` in a process of its own, see `forge.py`, and breaks it at one crash point.
 
 The clips are the bundled ones and the clock can be ahead, so that nobody waits for an encoder or for a back-off.
 """
@@ -16,16 +11,11 @@ import contextvars
 import errno
 import faulthandler
 import functools
-import importlib
-import json
 import os
-import pkgutil
 import re
 import resource
 import signal
 import sqlite3
-import sys
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -35,7 +25,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
 import aiohttp
-from points import EIO, FULL, KILL, POINTS, Call, Closing, Statement, Together, Verb, Wire
+from crash.points import EIO, FULL, KILL, POINTS, Call, Closing, Statement, Together, Verb, Wire
+from forge import enter
 
 import seedbatch.ledger.writer
 import seedbatch.sandbox.encode
@@ -559,15 +550,8 @@ def install(blow: Blow, name: str) -> None:
 
 def run(order: dict[str, Any]) -> None:
     """The whole program, as its entry point starts it."""
-    os.chdir(order["folder"])
-    os.environ.clear()
-    os.environ.update(order["environment"])
-    tempfile.tempdir = None
-    output = os.open(order["words"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    for handle, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, output), (2, output)):
-        os.dup2(source, handle)
+    enter(order)
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
-    sys.argv = ["seedbatch", *order["arguments"]]
     seedbatch.sandbox.encode.available = lambda: False
     set_clock(order["ahead"])
     watch_exchanges()
@@ -575,26 +559,3 @@ def run(order: dict[str, Any]) -> None:
     if blow := order["blow"]:
         install(Blow(blow["way"], blow["turn"], Path(blow["marker"])), blow["point"])
     main()
-
-
-def import_everything() -> None:
-    """All modules of the program, so that no run has to."""
-    for module in pkgutil.walk_packages(seedbatch.__path__, "seedbatch."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-
-
-def serve() -> None:
-    """Fork for each order."""
-    import_everything()
-    while line := sys.stdin.readline():
-        child = os.fork()
-        if child == 0:
-            run(json.loads(line))
-        _, status = os.waitpid(child, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    serve()

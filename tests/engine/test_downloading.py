@@ -9,6 +9,7 @@ from seedbatch.domain.errors import Exit
 from seedbatch.engine.happenings import Kind
 
 FIVE = tuple(f"clip {number}" for number in range(5))
+FIFTH_BACKOFF = 32  # seconds
 
 
 @pytest.mark.parametrize("fault", ["truncated", "cut", "500"])
@@ -33,6 +34,7 @@ async def test_detours_and_slow_hosts_are_borne(shop, fault):
 @pytest.mark.parametrize("fault", ["403", "404"])
 async def test_a_dead_link_with_nothing_fresher_is_expired(shop, fault):
     process = await shop.start("one", rules=[{"on": "file", "do": fault}])
+    process.leap_of_a_download = FIFTH_BACKOFF
     assert (await process.apply()).exit is Exit.FAILED_JOBS
     assert shop.states() == {"expired": 1}
     assert (await process.apply()).exit is Exit.FAILED_JOBS  # held: not paid for again by itself
@@ -53,6 +55,7 @@ async def test_a_host_that_errs_once_costs_no_clip(shop, fault):
 async def test_a_host_that_errs_once_more_in_another_way_costs_no_clip(shop):
     rules = [{"on": "file", "do": "500", "first": 4}, {"on": "file", "do": "404", "at": [5]}]
     process = await shop.start("one", rules=rules)
+    process.leap_of_a_download = FIFTH_BACKOFF
     assert (await process.apply()).exit is Exit.OK
     assert shop.states() == {"completed": 1}
     await process.aclose()

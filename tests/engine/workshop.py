@@ -34,6 +34,8 @@ from seedbatch.web.receiver import Receiver
 KEY = "k-123456"
 QUICK = Cadence(first=0.02, shortest=0.02, longest=0.1, probe=0.02)
 WIDE = Limits(submitting=4, in_flight=100, submits_per_minute=None)
+# What was encoded for one sandbox, for those after it: it takes longer than most tests. Each shape by its file's name.
+SHAPES: dict[str, bytes] = {}
 WAITS = frozenset({Kind.NOT_SENT, Kind.THROTTLED, Kind.NOT_FETCHED, Kind.UNANSWERED, Kind.PROBED})
 
 
@@ -125,6 +127,10 @@ class Workshop:
     def outputs(self) -> Path:
         return self.folder / "outputs"
 
+    @property
+    def clips(self) -> Path:
+        return self.folder / "provider.db-clips"
+
     async def start_sandbox(
         self, *rules: dict[str, Any], speed: float = 100, key: str | None = None, internal: bool = True, **plan: Any
     ) -> str:
@@ -137,9 +143,21 @@ class Workshop:
             clock=self.clock.seconds,
             internal_callbacks=internal,
         )
+        self._lay_out_shapes()
+        self.stack.callback(self._keep_shapes)
         self.address = await sandbox.start()
         self.stack.push_async_callback(sandbox.stop)
         return self.address
+
+    def _lay_out_shapes(self) -> None:
+        """As this sandbox would find them if it had encoded them before."""
+        self.clips.mkdir(exist_ok=True)
+        for name, content in SHAPES.items():
+            (self.clips / name).write_bytes(content)
+
+    def _keep_shapes(self) -> None:
+        for path in self.clips.glob("shape-*.mp4"):
+            SHAPES.setdefault(path.name, path.read_bytes())
 
     async def open(self, address: str = "", *, submit_timeout: float = 60.0) -> Process:
         address = address or self.address

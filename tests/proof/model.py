@@ -2,7 +2,7 @@
 
 Money is in micro-units. An attempt reserves its price when its intent is recorded; the price is free again once it is
 proven, or a person says, that no task exists; moderation leaves a tenth, rounded up; a task that shows up after a
-person settled its attempt counts in full.
+person settled its attempt counts in full, and so does each further task of one attempt.
 """
 
 from __future__ import annotations
@@ -29,6 +29,12 @@ class Attempt:
     outputs: int = 0
     asker: str | None = None
     query_at: datetime | None = None
+    extras: list[str] = field(default_factory=list)
+
+    @property
+    def tasks(self) -> list[str]:
+        """All that the provider made for it: one, or by its mistake more."""
+        return [*([self.task] if self.task else []), *self.extras]
 
     def free(self) -> None:
         """No task exists."""
@@ -79,7 +85,7 @@ class Book:
 
     def holds(self, task: str) -> bool:
         """Whether a task is known."""
-        return any(attempt.task == task for attempt in self.attempts.values())
+        return any(task in attempt.tasks for attempt in self.attempts.values())
 
     def claimable(self, now: datetime) -> list[int]:
         """What may be submitted now."""
@@ -106,4 +112,5 @@ class Book:
         chosen = [
             one for one in self.attempts.values() if day in {None, one.day} and owner in {None, one.owner}
         ]  # fmt: skip
-        return sum(one.counted for one in chosen), sum(one.exposure for one in chosen)
+        owed = sum(one.exposure + len(one.extras) * one.price for one in chosen)
+        return sum(one.counted for one in chosen), owed

@@ -33,6 +33,7 @@ from proof.worlds import NOON
 
 from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
 from seedbatch.domain.budget import Budget
+from seedbatch.domain.calls import Binding
 from seedbatch.domain.errors import LedgerError, StaleCaller
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.money import Money
@@ -42,7 +43,7 @@ from seedbatch.ledger import attempts, rows
 from seedbatch.ledger.sqlite import SqliteLedger
 
 T = TypeVar("T")
-SEQUENCES = int(os.environ.get("SEEDBATCH_MACHINE", "200"))
+SEQUENCES = int(os.environ.get("SEEDBATCH_MACHINE", "300"))
 MEMORY = Path("/dev/shm")  # noqa: S108 - a fresh folder in it
 PRICE = {5: 250_000, 10: 500_000}
 TABLES = ("jobs", "attempts", "outputs", "artifacts", "events", "batches", "totals", "meta")
@@ -300,24 +301,33 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         ledger, book = self.ledger(pick), self.book
         one = book.attempts[number]
-        known = sorted(one.task for one in book.attempts.values() if one.task)
+        known = sorted(task for one in book.attempts.values() for task in one.tasks)
         task = known[which % len(known)] if old and known and which > 4 else self.new_task()
 
         def verb() -> Coroutine[Any, Any, Any]:
             return ledger.accepted(number, task, self.now, self.now)
 
-        if one.task is not None or (one.ended and not one.settled) or (book.holds(task) and one.ended):
+        mine = one.task == task or task in one.extras
+        if book.holds(task) and not mine and (one.ended or one.task is not None):
             self.must_refuse(verb)
             return
-        state = self.do(verb())
-        if one.ended:
-            one.task, one.counted, one.exposure = task, True, one.price
+        binding = self.do(verb())
+        if mine:
+            expected = Binding.KNOWN
         elif book.holds(task):
+            expected = Binding.IN_DOUBT
             book.jobs[one.job].state = "in_doubt"
-        else:
+        elif one.task is None and not one.ended:
+            expected = Binding.RUNNING
             one.task, one.query_at = task, self.now
             book.jobs[one.job].state = "running"
-        assert state == book.jobs[one.job].state
+        elif one.task is None and one.settled:
+            expected = Binding.SURFACED
+            one.task, one.counted, one.exposure = task, True, one.price
+        else:
+            expected = Binding.EXTRA
+            one.extras.append(task)
+        assert binding is expected
 
     @precondition(lambda self: self.book.attempts)
     @rule(
@@ -453,7 +463,7 @@ class LedgerMachine(RuleBasedStateMachine):
         pick=small,
         which=small,
         earlier=small,
-        what=st.sampled_from(["stored", "stored", "later", "gone", "renewed", "expired", "expired"]),
+        what=st.sampled_from(["stored", "stored", "later", "gone", "renewed", "renewed", "expired"]),
     )
     def fetched(self, pick: int, which: int, earlier: int, what: str) -> None:
         ledger, book = self.ledger(pick), self.book
@@ -506,7 +516,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(pick=small, which=small, old=st.booleans())
     def adopt(self, pick: int, which: int, *, old: bool) -> None:
         book, job_id = self.book, self.job("in_doubt", which)
-        known = sorted(one.task for one in book.attempts.values() if one.task)
+        known = sorted(task for one in book.attempts.values() for task in one.tasks)
         task = known[which % len(known)] if old and known else self.new_task()
         ledger = self.ledger(pick)
         if book.jobs[job_id].state != "in_doubt" or book.holds(task):
@@ -629,7 +639,7 @@ def test_any_order_of_verbs_keeps_to_the_model():
         *("declared", "amended", "superseded", "orphaned", "restored", "intended", "accepted", "not_sent", "throttled"),
         *("turned_away", "refused", "doubted", "reported", "unanswered", "succeeded", "failed", "retried", "stored"),
         *("completed", "not_fetched", "renewed", "expired", "adopted", "given_up", "resubmitted", "abandoned"),
-        "surfaced",
+        *("surfaced", "extra"),
     }
 
 

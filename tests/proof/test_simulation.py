@@ -82,14 +82,15 @@ def test_a_seed_tells_the_same_history_in_another_process(tmp_path):
 
 def test_the_histories_see_what_they_are_for(place, newborn):
     """It proves nothing by itself, but without it the silence of the others would not either."""
-    histories = [simulate(seed, place, newborn) for seed in range(150)]
+    histories = [simulate(seed, place, newborn) for seed in range(210)]
     types = {event[2] for history in histories for event in history.log if len(event) > 1}
     assert types >= {
         *("declared", "superseded", "orphaned", "restored", "intended", "accepted", "not_sent", "throttled"),
         *("turned_away", "refused", "doubted", "reported", "unanswered", "succeeded", "failed", "retried", "stored"),
         *("completed", "not_fetched", "renewed", "moved", "expired"),
-        *("adopted", "given_up", "resubmitted", "abandoned"),
+        *("adopted", "given_up", "resubmitted", "abandoned", "surfaced", "miscalled"),
     }
     assert sum(history.crashes for history in histories) > 75
     assert sum(history.doubts for history in histories) > 75
     assert sum(history.bills for history in histories) > 500
+    assert sum(history.adoptions for history in histories) > 5

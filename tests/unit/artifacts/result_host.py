@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import ssl
 import subprocess
@@ -154,26 +155,12 @@ def tree(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
 
 
-CHILD = """
-import asyncio, os, signal, sys
-from pathlib import Path
-from seedbatch.artifacts import ArtifactStore
-from seedbatch.domain.answers import MediaKind
-from seedbatch.domain.work import Download
-
-async def main(root, origin, url, name, part, task):
-    async with ArtifactStore(Path(root), allow_origins=frozenset({origin})) as store:
-        answer = await store.fetch(Download(url, name, MediaKind.VIDEO, part, {"task_id": task}))
-        print(type(answer).__name__, getattr(answer, "cause", ""), flush=True)
-"""
-
-
-def child(script: str, *arguments: str) -> subprocess.Popen[str]:
-    """The store in a process of its own: `script` follows the definition of `main`."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(seedbatch.__file__).parents[1])}
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD + script, *arguments], env=environment, stdout=subprocess.PIPE, text=True
-    )
+def child(arguments: list[str], **order: Any) -> subprocess.Popen[str]:
+    """The store in a process of its own: see `fetcher.py`."""
+    tests, ours = Path(__file__).parents[2], Path(seedbatch.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{ours}"}
+    command = [sys.executable, "-m", "unit.artifacts.fetcher", json.dumps({"arguments": arguments, **order})]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 async def ended(process: subprocess.Popen[str]) -> str:

@@ -8,43 +8,45 @@ import fcntl
 import hashlib
 import json
 import os
+import random
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from forge import Forge
 from result_host import Host, child, ended, mp4, plain, tree, wanted
 
 from seedbatch.artifacts import ArtifactStore
 from seedbatch.domain.answers import CannotStore, FetchLater, StoredFile
 
 CLIP = mp4(400_000)
-FETCH = "asyncio.run(main(*sys.argv[1:7]))"
-
-# Dies right before the n-th thing that it does to a name or a mode in the output folder: n is the seventh argument.
-DYING = """
-left = int(sys.argv[7])
-def hook(event, arguments):
-    global left
-    ours = event in {"os.mkdir", "os.link", "os.rename", "os.remove"} or (
-        event == "open" and "river" in str(arguments[0])) or (event == "os.chmod" and isinstance(arguments[0], int))
-    if ours and "__pycache__" not in str(arguments):
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(hook)
-"""
-LIMITED = """
-import resource
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-"""
 
 
 def arguments(
     root: Path, host: Host, *, name: str = "batch/river", part: str = "7-1", task: str = "task-1"
 ) -> list[str]:
     return [str(root), host.origin, host.url(), name, part, task]
+
+
+Forked = Callable[..., Awaitable[tuple[int, str]]]
+
+
+@pytest.fixture
+def forked(forge: Forge, tmp_path: Path) -> Forked:
+    """The same in a process that begins at once: its exit code, and what it said."""
+    words = tmp_path / "words"
+
+    async def run(arguments: list[str], **order: Any) -> tuple[int, str]:
+        place = {"folder": str(tmp_path), "environment": dict(os.environ), "words": str(words)}
+        order = {"module": "unit.artifacts.fetcher", "arguments": arguments, **place, **order}
+        code = await asyncio.to_thread(forge.run, order)
+        return code, words.read_text()
+
+    return run
 
 
 def assert_nothing_or_whole(root: Path) -> None:
@@ -75,7 +77,7 @@ async def test_killed_in_the_middle_of_the_body(host: Host, root: Path, sent: in
         await asyncio.sleep(60)
 
     host.answers["/clip.mp4"] = answer
-    process = child(FETCH, *arguments(root, host))
+    process = child(arguments(root, host))
     await reached.wait()
     process.kill()
     await ended(process)
@@ -84,22 +86,21 @@ async def test_killed_in_the_middle_of_the_body(host: Host, root: Path, sent: in
     await finish(root, host)
 
 
-async def test_killed_before_every_change_of_the_folder(host: Host, root: Path):
+async def test_killed_before_every_change_of_the_folder(host: Host, root: Path, forked: Forked):
     """H21: each run dies one step later than the one before, until one comes through."""
     host.answers["/clip.mp4"] = plain(CLIP)
     for step in range(40):
         folder = root / str(step)
-        process = child(DYING + FETCH, *arguments(folder, host), str(step))
-        output = await ended(process)
+        code, output = await forked(arguments(folder, host), dies_before=step)
         assert_nothing_or_whole(folder)
         asked, whole = len(host.asked), (folder / "batch/river.mp4").exists()
         await finish(folder, host)
         if whole:
             assert len(host.asked) == asked, "a finished file is not asked for again"
-        if process.returncode == 0:
+        if code == 0:
             assert output.startswith("StoredFile")
             break
-        assert process.returncode == -signal.SIGKILL
+        assert code == -signal.SIGKILL
     else:
         pytest.fail("it never came through")
     assert step > 8, "the hook sees the steps"
@@ -156,7 +157,7 @@ async def test_what_lies_in_a_folder_is_only_judged_by_whoever_holds_its_lock(ho
 async def test_processes_that_fetch_the_same_task_agree(host: Host, root: Path):
     """H27: one gives the name, the others find it; with one temporary name or with several."""
     host.answers["/clip.mp4"] = plain(CLIP)
-    processes = [child(FETCH, *arguments(root, host, part=f"{n // 2}-1")) for n in range(6)]
+    processes = [child(arguments(root, host, part=f"{n // 2}-1")) for n in range(6)]
     outputs = [(await ended(process)).split()[0] for process in processes]
     assert set(outputs) <= {"StoredFile", "FetchLater"}
     assert "StoredFile" in outputs
@@ -166,7 +167,7 @@ async def test_processes_that_fetch_the_same_task_agree(host: Host, root: Path):
 async def test_of_processes_with_different_tasks_one_gets_the_name(host: Host, root: Path):
     """H24: and the sidecar is that one's."""
     host.answers["/clip.mp4"] = plain(CLIP)
-    processes = [child(FETCH, *arguments(root, host, part=f"{n}-1", task=f"task-{n}")) for n in range(5)]
+    processes = [child(arguments(root, host, part=f"{n}-1", task=f"task-{n}")) for n in range(5)]
     outputs = [(await ended(process)).split()[0] for process in processes]
     assert sorted(outputs) == ["CannotStore"] * 4 + ["StoredFile"]
     assert json.loads((root / "batch/river.json").read_text())["task_id"] == f"task-{outputs.index('StoredFile')}"
@@ -190,7 +191,7 @@ async def test_many_tasks_race_for_one_name_in_one_process(host: Host, root: Pat
 async def test_a_limit_on_the_size_of_files(host: Host, root: Path):
     """H23: whatever write refuses, nothing stays behind."""
     host.answers["/clip.mp4"] = plain(CLIP)
-    process = child(LIMITED + FETCH, *arguments(root, host))
+    process = child(arguments(root, host), largest_file=100_000)
     assert (await ended(process)).startswith("CannotStore")
     assert tree(root) == set()
     await finish(root, host)
@@ -249,7 +250,7 @@ async def test_a_disk_that_is_read_only(host: Host, root: Path):
 
 
 @pytest.mark.storm
-async def test_killed_at_random(host: Host, root: Path):
+async def test_killed_at_random(host: Host, root: Path, forked: Forked):
     """H20, H21: many kills at any time of a download that takes a while."""
     clip_parts = [CLIP[begin : begin + 20_000] for begin in range(0, len(CLIP), 20_000)]
 
@@ -261,11 +262,20 @@ async def test_killed_at_random(host: Host, root: Path):
             await asyncio.sleep(0.002)
 
     host.answers["/clip.mp4"] = answer
-    for turn in range(150):
-        process = child(FETCH, *arguments(root, host))
-        await asyncio.sleep(0.3 + turn * 0.001)
-        process.kill()
-        await ended(process)
+    dice = random.Random(0)
+    turns = kills = 0
+    lasts = 0.0
+    while kills < 150:
+        # At any moment of a download: how long one lasts here and now, those left alone tell.
+        alone = turns % 10 == 0
+        begun = time.monotonic()
+        code, output = await forked(arguments(root, host), killed_after=None if alone else dice.random() * lasts)
+        turns += 1
+        if code == -signal.SIGKILL:
+            kills += 1
+        else:
+            assert (code, output.split()[0]) == (0, "StoredFile")
+            lasts = time.monotonic() - begun
         assert_nothing_or_whole(root)
         if (root / "batch/river.mp4").exists():
             for name in tree(root):
