@@ -127,6 +127,9 @@ class Run:
         self._rescued_at: datetime | None = None
         self._refreshed_at: datetime | None = None
         self._told_of_waiting = False
+        self._roles: tuple[
+            Submitter | Hearer | Collector | Downloader, ...
+        ] = ()  # none yet, if it is interrupted first
 
     async def go(self) -> Outcome:
         """Work until the errand is done or interrupted.
@@ -259,9 +262,9 @@ class Run:
         awaited = await self._ledger.awaited(self._errand.scope, since)
         if awaited and not self._told_of_waiting:
             self._told_of_waiting = True
-            reason = (
-                f"for the callbacks of {awaited:,} in doubt, until {self._errand.doubt_wait:,.0f} s after each was sent"
-            )
+            wait = self._errand.doubt_wait
+            most = f"{wait / 3600:g} h" if wait >= 3600 else f"{wait:g} s"  # noqa: PLR2004 - an hour
+            reason = f"for the callbacks of {awaited:,} in doubt, at most {most} after each was sent; Ctrl-C ends it"
             self._crew.report(Kind.AWAITED, awaited=awaited, reason=reason)
         return awaited > 0
 

@@ -112,3 +112,14 @@ async def test_interrupted_twice_while_submissions_begin(shop, turns):
         assert (await run.go()).exit is Exit.INTERRUPTED
     await process.aclose()
     assert_invariants(shop)
+
+
+async def test_a_run_that_is_interrupted_twice_before_it_begins_does_nothing(shop):
+    process = await shop.start("a", "b")
+    run = process.run()
+    run.interrupt()
+    run.interrupt()
+    outcome = await run.go()
+    assert outcome.exit is Exit.INTERRUPTED
+    assert shop.states() == {"pending": 2}
+    await process.aclose()
