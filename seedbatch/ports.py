@@ -6,15 +6,17 @@ Every verb of the ledger is one transaction, durable when it returns, and refuse
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from seedbatch.domain.answers import Evidence, FetchResult, QueryAnswer, StoredFile, SubmitAnswer, TaskReport
 from seedbatch.domain.calls import Binding, Bound, Call, Hint, Verdict
 from seedbatch.domain.difference import Known
-from seedbatch.domain.jobs import BatchSpec, Limits
+from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits
 from seedbatch.domain.records import Accounts, BatchTally, Occurrence, RecordedJob, Standings
+from seedbatch.domain.selection import Choice
+from seedbatch.domain.states import JobState
 from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import (
     Caps,
@@ -286,6 +288,13 @@ class Ledger(SubmitLedger, Inbox, HearLedger, CollectLedger, DownloadLedger, Wor
         """Record what a manifest wants: new jobs pending, changed ones as the next revision, vanished ones orphans."""
         ...
 
+    async def choose(self, jobs: Collection[JobName]) -> None:
+        """Be about these jobs only, of what a scope names: submit, download and count no others from now on.
+
+        Running tasks are asked about all the same, whoever submitted them. All revisions of a job belong to it.
+        """
+        ...
+
     async def rescue(self, now: datetime) -> list[JobName]:
         """Take over what dead processes left: their submissions are in doubt now, their queries and downloads free.
 
@@ -313,8 +322,16 @@ class Records(Protocol):
         """Whose tasks it holds: `real` or `sandbox`."""
         ...
 
-    def known(self, batch: str) -> list[Known]:
+    def known(self, batch: str) -> Iterator[Known]:
         """All recorded revisions of a batch, as the difference wants them."""
+        ...
+
+    def revisions(self, batch: str, jobs: Iterable[JobSpec]) -> list[Known]:
+        """All recorded revisions of these jobs of a batch."""
+        ...
+
+    def details(self, job_ids: Iterable[int]) -> Mapping[int, RecordedJob]:
+        """These revisions, by their row's number."""
         ...
 
     def find(self, name: str) -> list[RecordedJob]:
@@ -323,6 +340,14 @@ class Records(Protocol):
 
     def jobs(self, scope: Scope = None) -> Iterable[RecordedJob]:
         """Every revision of every job, in the manifest's order."""
+        ...
+
+    def select(self, choice: Choice, scope: Scope = None, states: Collection[JobState] = ()) -> Iterable[RecordedJob]:
+        """Every revision that is chosen, of these batches and in one of these states (if any), in the manifest's order.
+
+        Raises:
+            UsageError: no job has an axis or a parameter that the choice names.
+        """
         ...
 
     def standings(self, now: datetime, risk: float) -> Standings:

@@ -51,7 +51,6 @@ def open_records(settings: Settings) -> Records | None:
     Raises:
         LedgerError: it cannot be read, or it belongs to the sandbox and the provider is real, or the reverse.
     """
-    from seedbatch.ledger.opening import bring_up_to_date
     from seedbatch.ledger.reader import SqliteRecords
 
     try:
@@ -61,6 +60,8 @@ def open_records(settings: Settings) -> Records | None:
         raise LedgerError(f"the ledger {settings.ledger} cannot be opened: {error.strerror or error}") from error
     records = SqliteRecords(settings.ledger)
     if records.older:
+        from seedbatch.ledger.opening import bring_up_to_date
+
         records.close()
         bring_up_to_date(settings.ledger)
         records = SqliteRecords(settings.ledger)

@@ -7,12 +7,15 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from seedbatch.domain.errors import UsageError
 from seedbatch.settings import Settings, load
+
+if TYPE_CHECKING:
+    from seedbatch.domain.selection import Choice
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,6 +36,32 @@ def place(function: F) -> F:
         metavar="FILE",
         help="The ledger.  [env: SEEDBATCH_LEDGER; default: .seedbatch/ledger.db]",
     )(function)
+
+
+def selection(function: F) -> F:
+    """`--select` and `--exclude`: which jobs are meant."""
+    function = click.option(
+        "--exclude", "excludes", multiple=True, metavar="EXPR", help="Not these jobs; as --select. May be repeated."
+    )(function)
+    return click.option(
+        "--select",
+        "selects",
+        multiple=True,
+        metavar="EXPR",
+        help="Only these jobs: key:river*, tag:hero, state:failed, ratio=16:9; a comma means both, a space means"
+        " either. May be repeated.",
+    )(function)
+
+
+def choice_of(selects: tuple[str, ...], excludes: tuple[str, ...]) -> Choice:
+    """What `--select` and `--exclude` say.
+
+    Raises:
+        UsageError: one of them is no selection.
+    """
+    from seedbatch.domain.selection import choice
+
+    return choice(selects, excludes)
 
 
 def loudness(function: F) -> F:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from seedbatch.cli.spending import money_json, price_text
-from seedbatch.cli.words import clean
+from seedbatch.cli.words import clean, count
+from seedbatch.domain.jobs import BatchSpec
 from seedbatch.domain.money import Money
 from seedbatch.domain.states import JobState
 from seedbatch.engine.forecast import Forecast
@@ -35,20 +38,45 @@ _QUIET = frozenset({Action.UNCHANGED})
 
 def plan_lines(plan: Plan, *, verbose: bool) -> Iterator[tuple[str, str]]:
     """Lines with their colour (or nothing): what changes by batch, at most twenty of a kind unless `verbose`."""
-    for batch in dict.fromkeys(job.batch for job in plan.jobs):
-        jobs = [job for job in plan.jobs if job.batch == batch]
-        yield f"{batch}: {summary([job.action for job in jobs])}", "bold"
+    examples = {} if verbose else _examples(plan)
+    for batch, counts in plan.by_batch.items():
+        yield f"{batch}: {summary(counts)}", "bold"
         for action in Action:
-            found = [job for job in jobs if job.action is action]
-            if action in _QUIET and not verbose:
+            if not counts[action] or (action in _QUIET and not verbose):
                 continue
-            shown = found if verbose else found[:_MOST_SHOWN]
-            for job in shown:
+            states: set[JobState] = set()
+            for job in _all(plan, batch, action) if verbose else examples[batch, action]:
                 yield _line(job), _COLOURS.get(action, "")
-            if action is Action.HELD:
-                yield from ((line, "") for line in _what_to_type(shown))
-            if len(found) > len(shown):
-                yield f"    … and {len(found) - len(shown):,} more to {action} (--verbose shows all)", ""
+                if action is Action.HELD and job.known is not None:
+                    states.add(job.known.state)
+            yield from ((line, "") for line in _what_to_type(states))
+            if not verbose and counts[action] > _MOST_SHOWN:
+                yield f"    … and {counts[action] - _MOST_SHOWN:,} more to {action} (--verbose shows all)", ""
+
+
+def _all(plan: Plan, batch: str, action: Action) -> Iterator[Planned]:
+    return (job for job in plan.of(action) if job.batch == batch)
+
+
+def _examples(plan: Plan) -> dict[tuple[str, Action], list[Planned]]:
+    """The first of each kind in each batch; the plan is read no further than they need."""
+    found: dict[tuple[str, Action], list[Planned]] = {}
+    missing = {
+        (batch, action): min(count, _MOST_SHOWN)
+        for batch, counts in plan.by_batch.items()
+        for action, count in counts.items()
+        if action not in _QUIET
+    }
+    for job in plan.jobs:
+        if not missing:
+            break
+        kind = job.batch, job.action
+        if kind in missing:
+            found.setdefault(kind, []).append(job)
+            missing[kind] -= 1
+            if not missing[kind]:
+                del missing[kind]
+    return found
 
 
 def _line(job: Planned) -> str:
@@ -57,18 +85,25 @@ def _line(job: Planned) -> str:
     return f"  {_MARKS[job.action]} {job.action:<10}  {job.address}{revision}  {clean(job.reason)}{price}"
 
 
-def _what_to_type(held: list[Planned]) -> Iterator[str]:
-    states = {job.known.state for job in held if job.known is not None}
-    if JobState.IN_DOUBT in states:
+def _what_to_type(held: set[JobState]) -> Iterator[str]:
+    if JobState.IN_DOUBT in held:
         yield "    → seedbatch resolve KEY --task-id ID, or --lost, or --resubmit (seedbatch status tells more)"
-    if states - {JobState.IN_DOUBT}:
+    if held - {JobState.IN_DOUBT}:
         yield "    → seedbatch retry KEY sends one again; what moderation refused needs another request"
 
 
-def summary(actions: list[Action]) -> str:
+def summary(counts: Counter[Action]) -> str:
     """`3 create, 1 unchanged`."""
-    parts = [f"{number:,} {action}" for action in Action if (number := actions.count(action))]
+    parts = [f"{counts[action]:,} {action}" for action in Action if counts[action]]
     return ", ".join(parts) or "no jobs"
+
+
+def left_out(plan: Plan, batches: Iterable[BatchSpec]) -> str:
+    """How many of the manifests' jobs a selection means, in one sentence."""
+    wanted, chosen = sum(len(batch.jobs) for batch in batches), len(plan.jobs)
+    if not chosen:
+        return f"None of {count(wanted, 'job')} matches the selection."
+    return f"Selected {chosen:,} of {count(wanted, 'job')}; the others stay as they are."
 
 
 def closing(plan: Plan, coming: Forecast) -> str:
@@ -81,34 +116,38 @@ def closing(plan: Plan, coming: Forecast) -> str:
     return "Nothing to do."
 
 
-def plan_json(plan: Plan, coming: Forecast) -> dict[str, object]:
-    """The object of `docs/json-output.md`."""
+def plan_json(plan: Plan, coming: Forecast) -> Iterator[str]:
+    """The text of the object of `docs/json-output.md`, in pieces: a plan of a million jobs is never whole in memory."""
+    yield '{"version": 1, "jobs": ['
+    for index, job in enumerate(plan.jobs):
+        yield f"{', ' if index else ''}{json.dumps(_job(job), ensure_ascii=False)}"
+    yield f'], "summary": {json.dumps(_summary(plan, coming), ensure_ascii=False)}}}\n'
+
+
+def _job(job: Planned) -> dict[str, object]:
     return {
-        "version": 1,
-        "jobs": [
-            {
-                "batch": job.batch,
-                "key": job.address,
-                "revision": job.revision,
-                "action": str(job.action),
-                "reason": job.reason,
-                "model": job.model,
-                "price": money_json(job.price),
-            }
-            for job in plan.jobs
-        ],
-        "summary": {
-            "counts": {str(action): plan.counts.get(action, 0) for action in Action},
-            "submissions": plan.submissions,
-            "price": money_json(_only(coming.price)),
-            "unpriced": sum(coming.unpriced.values()),
-            "exposure_after": money_json(_only(coming.exposure_after)),
-            "kept_back": 0 if coming.kept is None else coming.kept.count,
-            "violations_today": coming.moderation.violations,
-            "surcharge_percent": coming.surcharge,
-            "rejection_rate": round(float(coming.moderation.rate), 4),
-            "expected_violations": round(coming.expected_violations, 2),
-        },
+        "batch": job.batch,
+        "key": job.address,
+        "revision": job.revision,
+        "action": str(job.action),
+        "reason": job.reason,
+        "model": job.model,
+        "price": money_json(job.price),
+    }
+
+
+def _summary(plan: Plan, coming: Forecast) -> dict[str, object]:
+    return {
+        "counts": {str(action): plan.counts[action] for action in Action},
+        "submissions": plan.submissions,
+        "price": money_json(_only(coming.price)),
+        "unpriced": sum(coming.unpriced.values()),
+        "exposure_after": money_json(_only(coming.exposure_after)),
+        "kept_back": 0 if coming.kept is None else coming.kept.count,
+        "violations_today": coming.moderation.violations,
+        "surcharge_percent": coming.surcharge,
+        "rejection_rate": round(float(coming.moderation.rate), 4),
+        "expected_violations": round(coming.expected_violations, 2),
     }
 
 

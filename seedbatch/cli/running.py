@@ -71,6 +71,8 @@ async def carry_out(
                 for job_id in again:
                     with suppress(StaleCaller):  # another process took it up meanwhile
                         await plant.ledger.retried(job_id, f"{whoever()} with --retry-failed", plant.clock.now())
+                if errand.chosen is not None:  # as the run does: a display counts before it begins
+                    await plant.ledger.choose(errand.chosen)
                 count = partial(_count, plant, errand)
                 display = open_display(count, as_json=as_json, quiet=quiet, verbose=verbose)
                 run = Run(plant.ledger, plant.provider, plant.store, plant.clock, errand, display.tell, reception)

@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
+from typing import Final
 
 from seedbatch.domain.jobs import JobSpec
 from seedbatch.domain.records import Standing
 from seedbatch.domain.states import JobState
+
+_AT_ONCE: Final = 500
+_ROOM: Final = 4_096  # grown by so many bytes at once
 
 
 class Change(StrEnum):
@@ -53,34 +58,65 @@ class Step:
     before: Known | None = None
 
 
-@dataclass(frozen=True, slots=True)
+Revisions = Callable[[Sequence[JobSpec]], Iterable[Known]]
+
+
 class Difference:
-    """`steps` in the manifest's order; `vanished` are the current jobs that it no longer names."""
+    """One batch's wanted jobs beside its recorded revisions, some hundreds at a time: either may be a million.
 
-    steps: tuple[Step, ...]
-    vanished: tuple[Known, ...]
+    `revisions` gives all recorded revisions of the jobs that it is asked for. `steps` comes first and is read to its
+    end; then `keeps`, `replaces` and `vanished` can tell of any recorded revision.
+    """
+
+    def __init__(self, wanted: Iterable[JobSpec], revisions: Revisions) -> None:
+        self._wanted = wanted
+        self._revisions = revisions
+        self._kept = _Ids()
+        self._replaced = _Ids()
+
+    def steps(self) -> Iterator[Step]:
+        """What becomes of each wanted job, in the manifest's order."""
+        wanted = iter(self._wanted)
+        while chunk := tuple(islice(wanted, _AT_ONCE)):
+            groups: defaultdict[tuple[str, int], list[Known]] = defaultdict(list)
+            for known in self._revisions(chunk):
+                groups[known.base, known.take].append(known)
+            for spec in chunk:
+                step = _step(spec, groups.get((spec.base, spec.take), []))
+                if step.target is not None:
+                    self._kept.add(step.target.job_id)
+                if step.before is not None:
+                    self._replaced.add(step.before.job_id)
+                yield step
+
+    def keeps(self, known: Known) -> bool:
+        """Whether this revision is one that the manifest wants."""
+        return known.job_id in self._kept
+
+    def replaces(self, known: Known) -> bool:
+        """Whether this revision was current until now, and another one is wanted in its place."""
+        return known.job_id in self._replaced
+
+    def vanished(self, known: Known) -> bool:
+        """Whether this revision is current and its job is no longer named."""
+        return known.standing is Standing.CURRENT and not self.keeps(known) and not self.replaces(known)
 
 
-def difference(wanted: Iterable[JobSpec], recorded: Iterable[Known]) -> Difference:
-    """Compare one batch's wanted jobs with all its recorded revisions."""
-    revisions: defaultdict[tuple[str, int], list[Known]] = defaultdict(list)
-    for known in recorded:
-        revisions[known.base, known.take].append(known)
-    steps = tuple(_steps(wanted, revisions))
-    named = {(step.spec.base, step.spec.take) for step in steps}
-    vanished = tuple(
-        known
-        for name, group in revisions.items()
-        if name not in named
-        for known in group
-        if known.standing is Standing.CURRENT
-    )
-    return Difference(steps, vanished)
+class _Ids:
+    """Row numbers, a bit each."""
 
+    def __init__(self) -> None:
+        self._bits = bytearray()
 
-def _steps(wanted: Iterable[JobSpec], revisions: dict[tuple[str, int], list[Known]]) -> Iterator[Step]:
-    for spec in wanted:
-        yield _step(spec, revisions.get((spec.base, spec.take), []))
+    def add(self, number: int) -> None:
+        index, bit = divmod(number, 8)
+        if index >= len(self._bits):
+            self._bits.extend(bytes(index + 1 - len(self._bits) + _ROOM))
+        self._bits[index] |= 1 << bit
+
+    def __contains__(self, number: int) -> bool:
+        index, bit = divmod(number, 8)
+        return index < len(self._bits) and bool(self._bits[index] >> bit & 1)
 
 
 def _step(spec: JobSpec, group: list[Known]) -> Step:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -29,17 +30,31 @@ def canonical(value: Json) -> bytes:
     return _text(value).encode("utf-8")
 
 
+@lru_cache(maxsize=1024)
+def _ordered(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The names of an object in canonical order, each with what is written before its value.
+
+    A million rows of a source have the same few.
+    """
+    return tuple((name, f"{_string(name)}:") for name in sorted(names, key=lambda name: name.encode("utf-16-be")))
+
+
 def _text(value: Json) -> str:
     match value:
         case dict():
-            members = sorted(value.items(), key=lambda member: member[0].encode("utf-16-be"))
-            return "{" + ",".join(f"{_string(name)}:{_text(item)}" for name, item in members) + "}"
+            parts = []
+            for name, written in _ordered(tuple(value)):
+                item = value[name]
+                parts.append(written + (_string(item) if item.__class__ is str else _text(item)))
+            return "{" + ",".join(parts) + "}"
         case list():
             return "[" + ",".join(map(_text, value)) + "]"
         case str():
             return _string(value)
-        case None | True | False:
-            return json.dumps(value)
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
         case int():
             if abs(value) > _MAX_EXACT:
                 raise ValueError(f"{value} is beyond the integers that JSON carries exactly")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -100,8 +100,16 @@ def _lower(one: N | None, two: N | None) -> N | None:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of rows that a manifest names: its path as given, and the SHA-256 of the bytes that were read."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class BatchSpec:
-    """The jobs of one manifest (or of several that name one batch), as wanted.
+    """The jobs of one manifest (or of several that name one batch), as wanted; they can be read any number of times.
 
     `attempts` is `retry.attempts`: the tries in all that a failure documented as retryable may use.
     `budget` caps the batch for ever; `prices` tell what its jobs cost.
@@ -110,13 +118,14 @@ class BatchSpec:
     """
 
     name: str
-    jobs: tuple[JobSpec, ...]
+    jobs: Collection[JobSpec]
     limits: Limits = field(default_factory=Limits)
     attempts: int = 1
     budget: Budget = field(default_factory=Budget)
     prices: PriceTable = field(default_factory=PriceTable)
     manifest: str = ""
     digest: str = ""
+    sources: tuple[SourceFile, ...] = ()
     commit: str = ""
     dirty: bool = False
 
@@ -126,8 +135,10 @@ def address(key: str, axes: Mapping[str, Scalar], take: int, takes: int, *, bare
 
     `bare` is for keys that are themselves templates over their axes.
     """
+    if not axes:
+        return f"{key}#{take}" if takes > 1 else key
     axis = ",".join(f"{name}={_axis_text(axes[name])}" for name in sorted(axes))
-    brackets = f"[{axis}]" if axes and not bare else ""
+    brackets = "" if bare else f"[{axis}]"
     return f"{key}{brackets}{f'#{take}' if takes > 1 else ''}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -71,6 +71,8 @@ class Crew:
     # Stirred by whoever puts a callback into the inbox.
     calls: Glance = field(default_factory=lambda: Glance(_LONGEST_BLINK))
     experience: Experience = field(default_factory=Experience)
+    # The jobs that the run is about, where that is not all of its scope.
+    chosen: Collection[JobName] | None = None
 
     def now(self) -> datetime:
         """The present moment."""
@@ -82,8 +84,9 @@ class Crew:
             self.tell(Happening(self.now(), kind, name, data))
 
     def failed(self, name: JobName) -> None:
-        """A job ended badly; tasks of other batches are collected as well, and are not counted."""
-        self.failures += self.scope is None or name.batch in self.scope
+        """A job ended badly; tasks that the run is not about are collected as well, and are not counted."""
+        in_scope = self.scope is None or name.batch in self.scope
+        self.failures += in_scope and (self.chosen is None or name in self.chosen)
 
     def stop(self, stop: Stop, *, everything: bool = False) -> None:
         """Note a reason, once for each exit code; `everything` halts all roles.

@@ -47,39 +47,55 @@ class Forecast:
 
 def forecast(plan: Plan, batches: Sequence[BatchSpec], accounts: Accounts, caps: Caps) -> Forecast:
     """What applying a plan comes to."""
-    spending = [job for job in plan.jobs if job.action in SPENDING]
     sums: Counter[str] = Counter()
-    for job in spending:
-        if job.price is not None:
+    unpriced: Counter[str] = Counter()
+    caps_ = _Caps({batch.name: batch.budget for batch in batches}, accounts, caps)
+    for job in plan.of(*SPENDING):
+        if job.price is None:
+            unpriced[job.model] += 1
+        else:
             sums[job.price.currency] += job.price.micros
+        caps_.take(job)
     after = Counter({money.currency: money.micros for money in accounts.exposure}) + sums
     return Forecast(
-        submissions=len(spending),
+        submissions=plan.submissions,
         price=_monies(sums),
-        unpriced=Counter(job.model for job in spending if job.price is None),
-        kept=_kept(spending, {batch.name: batch.budget for batch in batches}, accounts, caps),
+        unpriced=unpriced,
+        kept=caps_.kept,
         exposure_after=_monies(after),
         moderation=accounts.moderation,
     )
 
 
-def _kept(spending: Sequence[Planned], budgets: Mapping[str, Budget], accounts: Accounts, caps: Caps) -> Kept | None:
+class _Caps:
     """In the ledger's own order: a batch stops at the first job that does not fit, one without a price is passed."""
-    day, run = accounts.day, Spent()
-    batches = dict(accounts.batches)
-    full: set[str] = set()
-    reasons: list[str] = []
-    for job in spending:
-        own = batches.get(job.batch, Spent())
-        named = ((budgets.get(job.batch, Budget()), own), (caps.run, run), (caps.day, day))
+
+    def __init__(self, budgets: Mapping[str, Budget], accounts: Accounts, caps: Caps) -> None:
+        self._budgets = budgets
+        self._caps = caps
+        self._batches = dict(accounts.batches)
+        self._day = accounts.day
+        self._run = Spent()
+        self._full: set[str] = set()
+        self.kept: Kept | None = None
+
+    def take(self, job: Planned) -> None:
+        """One more submission, or one more that is kept back."""
+        own = self._batches.get(job.batch, Spent())
+        named = (
+            (self._budgets.get(job.batch, Budget()), own),
+            (self._caps.run, self._run),
+            (self._caps.day, self._day),
+        )
         found = next((one for budget, spent in named if (one := obstacle(budget, spent, job.price))), None)
-        if job.batch in full or found is not None:
-            reasons.append(found.reason if found else reasons[-1])
-            if found is not None and not found.unpriced:
-                full.add(job.batch)
-            continue
-        batches[job.batch], day, run = own.plus(job.price), day.plus(job.price), run.plus(job.price)
-    return Kept(len(reasons), reasons[0]) if reasons else None
+        if found is not None and not found.unpriced:
+            self._full.add(job.batch)
+        if job.batch in self._full or found is not None:
+            reason = found.reason if found else ""
+            self.kept = Kept(1, reason) if self.kept is None else Kept(self.kept.count + 1, self.kept.reason)
+            return
+        self._batches[job.batch] = own.plus(job.price)
+        self._day, self._run = self._day.plus(job.price), self._run.plus(job.price)
 
 
 def _monies(sums: Counter[str]) -> tuple[Money, ...]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import assert_never
+from itertools import islice
+from typing import Any, Final, TypeVar, assert_never
 
-from seedbatch.domain.difference import Change, Difference, Known, Step, difference
+from seedbatch.domain.difference import Change, Difference, Known, Step
 from seedbatch.domain.jobs import BatchSpec, Request
 from seedbatch.domain.money import Money
 from seedbatch.domain.records import RecordedJob, Standing
-from seedbatch.domain.states import FailureClass, JobState
+from seedbatch.domain.selection import Choice
+from seedbatch.domain.states import HELD, FailureClass, JobState
+from seedbatch.engine.choosing import Chooser
 from seedbatch.ports import Records
+from seedbatch.spool import kept
 
 
 class Action(StrEnum):
@@ -29,7 +33,8 @@ class Action(StrEnum):
     ORPHAN = "orphan"
 
 
-SPENDING = frozenset({Action.CREATE, Action.REGENERATE, Action.RETRY})
+_AT_ONCE: Final = 500
+SPENDING: Final = frozenset({Action.CREATE, Action.REGENERATE, Action.RETRY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +55,25 @@ class Planned:
     price: Money | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """What applying would do, batches and jobs in the manifest's order."""
+    """What applying would do, batches and jobs in the manifest's order.
 
-    jobs: tuple[Planned, ...]
+    `jobs` can be read any number of times; `by_batch` counts them by action.
+    """
+
+    def __init__(self, jobs: Iterable[Planned]) -> None:
+        self.by_batch: dict[str, Counter[Action]] = {}
+        self.jobs = kept(self._counted(jobs), _packed, _unpacked)
+
+    def _counted(self, jobs: Iterable[Planned]) -> Iterator[Planned]:
+        for job in jobs:
+            self.by_batch.setdefault(job.batch, Counter())[job.action] += 1
+            yield job
 
     @property
     def counts(self) -> Counter[Action]:
         """Jobs by action."""
-        return Counter(job.action for job in self.jobs)
+        return sum(self.by_batch.values(), Counter())
 
     @property
     def submissions(self) -> int:
@@ -69,30 +83,101 @@ class Plan:
     @property
     def changes(self) -> bool:
         """Whether applying would do anything at all."""
-        return any(job.action not in {Action.UNCHANGED, Action.HELD, Action.ORPHAN} for job in self.jobs)
+        return bool(self.counts.keys() - {Action.UNCHANGED, Action.HELD, Action.ORPHAN})
+
+    def of(self, *actions: Action) -> Iterator[Planned]:
+        """The jobs with which one of these things is done."""
+        counts = self.counts
+        left = sum(counts[action] for action in actions)
+        for job in self.jobs if left else ():
+            if job.action in actions:
+                yield job
+                left -= 1
+            if not left:
+                return
 
 
-def make_plan(batches: Sequence[BatchSpec], records: Records | None, *, retry_failed: bool = False) -> Plan:
+def _packed(job: Planned) -> tuple[Any, ...]:
+    known = job.known and (
+        *(job.known.job_id, job.known.base, job.known.take, job.known.revision, str(job.known.standing)),
+        *(str(job.known.state), job.known.fingerprint, job.known.tried),
+    )
+    price = job.price and (job.price.micros, job.price.currency)
+    return (
+        *(job.batch, job.address, job.revision, str(job.action), job.reason, job.model, job.output),
+        *(known, price),
+    )
+
+
+def _unpacked(packed: tuple[Any, ...]) -> Planned:
+    batch, address, revision, action, reason, model, output, known, price = packed
+    if known is not None:
+        job_id, base, take, number, standing, state, fingerprint, tried = known
+        known = Known(job_id, base, take, number, Standing(standing), JobState(state), fingerprint, tried)
+    return Planned(
+        batch, address, revision, Action(action), reason, model, output, known, None if price is None else Money(*price)
+    )
+
+
+def make_plan(
+    batches: Sequence[BatchSpec], records: Records | None, *, retry_failed: bool = False, choice: Choice | None = None
+) -> Plan:
     """Compare manifests with the ledger; None where there is no ledger yet.
 
-    `retry_failed`: what failed is sent again, but for what moderation refused.
+    `retry_failed`: what failed is sent again, but for what moderation refused. `choice`: of all that the manifests want
+    only these jobs; neither what left them nor earlier revisions.
+
+    Raises:
+        UsageError: no job has an axis or a parameter that the choice names.
     """
-    return Plan(tuple(job for batch in batches for job in _batch(batch, records, retry_failed=retry_failed)))
+    chooser = Chooser(choice or Choice())
+    plan = Plan(job for batch in batches for job in _batch(batch, records, chooser, retry_failed=retry_failed))
+    chooser.check_names()
+    return plan
 
 
-def _batch(batch: BatchSpec, records: Records | None, *, retry_failed: bool) -> Iterator[Planned]:
-    known = [] if records is None else records.known(batch.name)
-    recorded = {} if records is None or not known else {job.job_id: job for job in records.jobs({batch.name})}
-    found = difference(batch.jobs, known)
-    for step in found.steps:
-        planned = _planned(batch.name, step, recorded)
-        if retry_failed and step.target is not None and may_be_retried(recorded[step.target.job_id]):
-            planned = replace(planned, action=Action.RETRY)
-        if planned.action in SPENDING:
-            request = step.spec.request
-            planned = replace(planned, price=batch.prices.price(request.model, request.input))
-        yield planned
-    yield from _remaining(batch.name, found, known, recorded)
+def _batch(batch: BatchSpec, records: Records | None, chooser: Chooser, *, retry_failed: bool) -> Iterator[Planned]:
+    found = Difference(batch.jobs, lambda jobs: () if records is None else records.revisions(batch.name, jobs))
+    asked = _asked_with_reasons if chooser.asks_for_reasons else _asked_of_step
+    for step, recorded in _with_details(found.steps(), asked, records):
+        if not chooser.takes(batch.name, step, recorded):
+            continue
+        yield _planned(batch, step, recorded, retry_failed=retry_failed)
+    if records is not None and chooser.everything:
+        remaining = (known for known in records.known(batch.name) if _remains(known, found))
+        for known, recorded in _with_details(remaining, lambda known: known.job_id, records):
+            assert recorded is not None
+            gone = found.vanished(known) or known.standing is Standing.ORPHAN
+            yield _aside(batch.name, recorded, Action.ORPHAN if gone else _UNFINISHED[known.state])
+
+
+T = TypeVar("T")
+
+
+def _with_details(
+    values: Iterable[T], asked: Callable[[T], int | None], records: Records | None
+) -> Iterator[tuple[T, RecordedJob | None]]:
+    """Each value with the recorded job that it asks for: read some hundreds at a time."""
+    source = iter(values)
+    while chunk := tuple(islice(source, _AT_ONCE)):
+        ids = [job_id for job_id in map(asked, chunk) if job_id is not None]
+        details = records.details(ids) if records is not None and ids else {}
+        for value in chunk:
+            job_id = asked(value)
+            yield value, None if job_id is None else details[job_id]
+
+
+def _asked_of_step(step: Step) -> int | None:
+    """The row whose words the plan of a job needs: of most jobs it needs none."""
+    if step.change is Change.REVISE:
+        return None if step.before is None else step.before.job_id
+    return step.target.job_id if step.target is not None and step.target.state in HELD else None
+
+
+def _asked_with_reasons(step: Step) -> int | None:
+    """The same, where a selection asks for reasons: of whatever is recorded."""
+    row = step.before if step.change is Change.REVISE else step.target
+    return None if row is None else row.job_id
 
 
 def may_be_retried(job: RecordedJob) -> bool:
@@ -100,7 +185,7 @@ def may_be_retried(job: RecordedJob) -> bool:
     return job.state is JobState.FAILED and job.failure is not FailureClass.MODERATION
 
 
-def _planned(batch: str, step: Step, recorded: Mapping[int, RecordedJob]) -> Planned:
+def _planned(batch: BatchSpec, step: Step, recorded: RecordedJob | None, *, retry_failed: bool) -> Planned:
     spec = step.spec
     match step.change:
         case Change.ADD:
@@ -108,33 +193,29 @@ def _planned(batch: str, step: Step, recorded: Mapping[int, RecordedJob]) -> Pla
         case Change.AMEND:
             action, reason = Action.CREATE, "its request changed before it was submitted"
         case Change.REVISE:
-            assert step.before is not None
-            action, reason = Action.REGENERATE, _changed(recorded[step.before.job_id].request, spec.request)
+            assert recorded is not None
+            action, reason = Action.REGENERATE, _changed(recorded.request, spec.request)
         case Change.KEEP | Change.RESTORE:
             assert step.target is not None
-            action, reason = _standing_still(recorded[step.target.job_id])
+            action, reason = _standing_still(step.target.state, recorded)
             if step.change is Change.RESTORE:
                 reason = f"{reason}; wanted again"
+            if retry_failed and recorded is not None and may_be_retried(recorded):
+                action = Action.RETRY
         case _:
             assert_never(step.change)
-    known = step.target or step.before
-    return Planned(batch, spec.address, step.revision, action, reason, spec.request.model, spec.output, known)
+    model, known = spec.request.model, step.target or step.before
+    price = batch.prices.price(model, spec.request.input) if action in SPENDING and batch.prices.rows else None
+    return Planned(batch.name, spec.address, step.revision, action, reason, model, spec.output, known, price)
 
 
-def _remaining(
-    batch: str, found: Difference, known: Sequence[Known], recorded: Mapping[int, RecordedJob]
-) -> Iterator[Planned]:
+def _remains(known: Known, found: Difference) -> bool:
     """Orphans, and earlier revisions to which something may still happen."""
-    vanished = {row.job_id for row in found.vanished}
-    replaced = {step.before.job_id for step in found.steps if step.before is not None}
-    kept = {step.target.job_id for step in found.steps if step.target is not None}
-    for row in known:
-        if row.job_id in kept:
-            continue
-        if row.job_id in vanished or row.standing is Standing.ORPHAN:
-            yield _aside(batch, recorded[row.job_id], Action.ORPHAN)
-        elif (row.job_id in replaced or row.standing is Standing.SUPERSEDED) and row.state in _UNFINISHED:
-            yield _aside(batch, recorded[row.job_id], _UNFINISHED[row.state])
+    if found.keeps(known):
+        return False
+    if found.vanished(known) or known.standing is Standing.ORPHAN:
+        return True
+    return (found.replaces(known) or known.standing is Standing.SUPERSEDED) and known.state in _UNFINISHED
 
 
 _UNFINISHED = {
@@ -157,8 +238,8 @@ def _aside(batch: str, job: RecordedJob, action: Action) -> Planned:
     return Planned(batch, job.address, job.revision, action, reason, job.request.model, job.output)
 
 
-def _standing_still(job: RecordedJob) -> tuple[Action, str]:
-    match job.state:
+def _standing_still(state: JobState, recorded: RecordedJob | None) -> tuple[Action, str]:
+    match state:
         case JobState.PENDING:
             return Action.CREATE, "recorded, not submitted yet"
         case JobState.SUBMITTING:
@@ -172,9 +253,10 @@ def _standing_still(job: RecordedJob) -> tuple[Action, str]:
         case JobState.IN_DOUBT:
             return Action.HELD, "in doubt: it may have been accepted and charged, so it is not sent again"
         case JobState.FAILED | JobState.EXPIRED | JobState.ABANDONED:
-            return Action.HELD, f"{job.state}: {job.reason}" if job.reason else str(job.state)
+            reason = "" if recorded is None else recorded.reason
+            return Action.HELD, f"{state}: {reason}" if reason else str(state)
         case _:
-            assert_never(job.state)
+            assert_never(state)
 
 
 def _changed(before: Request, after: Request) -> str:
@@ -206,12 +288,14 @@ def foreign_files(plan: Plan, records: Records | None, taken: Callable[[Iterable
     `taken` tells at which of some names a file lies. A job whose finished task may have reached the disk before the
     ledger heard of it is not among them: its file is recognised when it is fetched.
     """
-    spending = {job.output: job for job in plan.jobs if job.action in SPENDING}
-    lying = taken(list(spending))
+    spending = plan.of(*SPENDING)
+    lying: list[Planned] = []
+    while chunk := {job.output: job for job in islice(spending, _AT_ONCE)}:
+        lying += [chunk[name] for name in taken(list(chunk))]
     if not lying:
         return []
-    ours = set() if records is None else _known_names(records, {job.batch for job in plan.jobs})
-    return [spending[name] for name in lying if name not in ours]
+    ours = set() if records is None else _known_names(records, set(plan.by_batch))
+    return [job for job in lying if job.output not in ours]
 
 
 def _known_names(records: Records, scope: set[str]) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from seedbatch.domain.jobs import Limits
 from seedbatch.domain.records import BatchTally
 from seedbatch.domain.states import HELD, JobState
 from seedbatch.domain.tokens import Mint
-from seedbatch.domain.work import Caps
+from seedbatch.domain.work import Caps, JobName
 from seedbatch.engine.breaker import Breaker
 from seedbatch.engine.cadence import PROVIDER, Cadence
 from seedbatch.engine.collect import Collector
@@ -53,6 +53,7 @@ class Until(Enum):
 class Errand:
     """What a run is for. `scope` names batches; None means all of the ledger.
 
+    `chosen` are the jobs of these batches that are submitted, downloaded and waited for; None means all of them.
     `mint` makes callback addresses, where callbacks can come; then jobs in doubt are waited for until `doubt_wait`
     seconds after their submission.
     """
@@ -68,6 +69,7 @@ class Errand:
     cadence: Cadence = PROVIDER
     mint: Mint | None = None
     doubt_wait: float = 0.0
+    chosen: Collection[JobName] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class Run:
         self._provider = provider
         self._store = store
         self._errand = errand
-        self._crew = Crew(clock, errand.scope, tell)
+        self._crew = Crew(clock, errand.scope, tell, chosen=errand.chosen)
         self._reception = reception
         self._interrupted = False
         self._rescued_at: datetime | None = None
@@ -137,6 +139,8 @@ class Run:
         Raises:
             BaseExceptionGroup: something unexpected happened in a role; what was on the wire is recorded.
         """
+        if self._errand.chosen is not None:
+            await self._ledger.choose(self._errand.chosen)
         doubts = await self._ledger.doubts_in_a_row() if self._errand.submit else 0
         if self._errand.cadence.learns:
             self._crew.experience = Experience(await self._ledger.durations(RECENT))

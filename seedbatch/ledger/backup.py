@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from seedbatch.domain.errors import LedgerDamaged, LedgerError, UsageError
-from seedbatch.ledger.opening import check_schema
+from seedbatch.ledger.schema import check_schema
 
 
 def backup(ledger: Path, target: Path) -> int:

@@ -21,10 +21,13 @@ from seedbatch.ledger.check import (
     structure,
     totals_counted_anew,
 )
-from seedbatch.ledger.checksums import SEALED, seal_all
+from seedbatch.ledger.checksums import SEALED, seal_all, tables
+from seedbatch.ledger.labels import relabel
 from seedbatch.ledger.locks import WriteLock
-from seedbatch.ledger.opening import check_schema, connect_sealing
+from seedbatch.ledger.opening import connect_sealing
 from seedbatch.ledger.rows import note
+from seedbatch.ledger.schema import check_schema
+from seedbatch.ledger.tallies import recount
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,9 @@ def _accept(connection: sqlite3.Connection, by: str, now: datetime) -> None:
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("DELETE FROM totals")
     connection.execute(f"INSERT INTO totals (scope, currency, count, exposure) {totals_counted_anew(connection)}")
+    if {"labels", "counts"} <= tables(connection):  # a ledger that an older seedbatch made has neither
+        relabel(connection)
+        recount(connection)
     _tell_stories_to_the_end(connection, by, now)
     facts = {"accepted_at": stamp(now), "accepted_by": by, "migrations": migrations_checksum(connection)}
     connection.executemany(

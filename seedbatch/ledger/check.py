@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -15,8 +15,11 @@ from typing import Final
 from sqlite_utils import Database
 
 from seedbatch.domain.states import LIVE, TRANSITIONS, JobState
-from seedbatch.ledger.checksums import checksum, register, sealed_tables, unsealed
+from seedbatch.ledger.checksums import checksum, register, sealed_tables, tables, unsealed
+from seedbatch.ledger.labels import wrong_labels
 from seedbatch.ledger.migrations import migrations
+from seedbatch.ledger.spending import DAY
+from seedbatch.ledger.tallies import wrong_counts
 
 # The rows on which a submission or a bill may depend: what every opening looks at, however large the ledger.
 _LIVE_JOBS: Final = "SELECT id FROM jobs WHERE state IN ('pending', 'submitting', 'in_doubt', 'running')"
@@ -50,7 +53,7 @@ def findings(connection: sqlite3.Connection) -> Iterator[Finding]:
     While others write, the connection must hold a snapshot: what it reads must belong together.
     """
     register(connection)
-    for examine in (structure, _rows, _facts, _totals, _gaps, _stories, _open_attempts):
+    for examine in (structure, _rows, _facts, _totals, _gaps, _stories, _open_attempts, _derived):
         yield from guarded(connection, examine)
 
 
@@ -65,9 +68,12 @@ def structure(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def live_rows(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """What a submission or a bill may depend on, and nothing else: guards, live rows, totals."""
+    """What a submission or a bill may depend on, and nothing else: guards, live rows, the totals of now.
+
+    The totals of a batch are looked at when it is declared, if it has a budget: see `declaration`.
+    """
     register(connection)
-    for examine in (_schema, _live_rows, _facts, _totals, _open_attempts):
+    for examine in (_schema, _live_rows, _facts, _live_totals, _open_attempts):
         yield from guarded(connection, examine)
 
 
@@ -194,37 +200,112 @@ FROM extras x JOIN attempts a ON a.id = x.attempt_id
 UNION ALL SELECT 'owner ' || a.owner, coalesce(x.currency, ''), 0, x.exposure
 FROM extras x JOIN attempts a ON a.id = x.attempt_id
 """
+_COUNTED_CALLS: Final = """
+UNION ALL SELECT 'awaited', '', 1, 0 FROM attempts WHERE outcome IN ('failed', 'succeeded') AND token IS NOT NULL
+UNION ALL SELECT 'called', '', 1, 0 FROM attempts
+WHERE outcome IN ('failed', 'succeeded') AND token IS NOT NULL AND called_at IS NOT NULL
+"""
 
 
 def totals_counted_anew(connection: sqlite3.Connection) -> str:
     """A query for what `totals` must hold: scope, currency, count, exposure."""
-    parts = _COUNTED + (_COUNTED_EXTRAS if "extras" in sealed_tables(connection) else "")
+    there = tables(connection)  # an older seedbatch made fewer, and counted less
+    parts = _COUNTED + (_COUNTED_EXTRAS if "extras" in there else "") + (_COUNTED_CALLS if "counts" in there else "")
     return (
         f"WITH counted (scope, currency, count, exposure) AS ({parts})"  # noqa: S608 - our words
         " SELECT scope, currency, sum(count), sum(exposure) FROM counted GROUP BY scope, currency"
     )
 
 
-def counted_anew(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[int, int]]:
-    """What `totals` must say: count and exposure by scope and currency."""
-    rows = connection.execute(totals_counted_anew(connection))
+Totals = dict[tuple[str, str], tuple[int, int]]  # count and exposure by scope and currency
+
+
+def counted_anew(connection: sqlite3.Connection) -> Totals:
+    """What `totals` must say."""
+    return _read(connection.execute(totals_counted_anew(connection)))
+
+
+def _sums(connection: sqlite3.Connection, parts: str, values: tuple[str | int, ...]) -> Totals:
+    query = (
+        f"WITH counted (scope, currency, count, exposure) AS ({parts})"  # noqa: S608 - our words
+        " SELECT scope, currency, sum(count), sum(exposure) FROM counted GROUP BY scope, currency"
+    )
+    return _read(connection.execute(query, values))
+
+
+def _said(connection: sqlite3.Connection, condition: str, values: tuple[str, ...] = ()) -> Totals:
+    query = f"SELECT scope, currency, count, exposure FROM totals WHERE {condition}"  # noqa: S608 - our words
+    return _read(connection.execute(query, values))
+
+
+def _read(rows: Iterable[tuple[str, str, int, int]]) -> Totals:
     return {(scope, currency): (count, exposure) for scope, currency, count, exposure in rows}
 
 
 def _totals(connection: sqlite3.Connection) -> Iterator[Finding]:
-    expected = counted_anew(connection)
-    found = {
-        (scope, currency): (count, exposure)
-        for scope, currency, count, exposure in connection.execute(
-            "SELECT scope, currency, count, exposure FROM totals"
-        )
-    }
+    yield from _compared(counted_anew(connection), _said(connection, "true"))
+
+
+def _compared(expected: Totals, found: Totals) -> Iterator[Finding]:
     scopes = {scope for scope, _ in expected}
+    nothing = (0, 0)
     for key in sorted({*expected, *found}):
         # Attempts that got their price later leave an empty total without a currency behind.
-        left = key not in expected and key[0] in scopes and not key[1] and found[key] == (0, 0)
-        if expected.get(key) != found.get(key) and not left:
+        left = key not in expected and key[0] in scopes and not key[1] and found[key] == nothing
+        if expected.get(key) != found.get(key) and not left and (key in found or expected[key] != nothing):
             yield Finding(f"totals {key[0]}", f"says {found.get(key)}, and the attempts come to {expected.get(key)}")
+
+
+def _live_totals(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Those by which the next submission is judged: of the latest day and after it, and what moderation took."""
+    ((last,),) = connection.execute("SELECT coalesce(max(intended_at), '') FROM attempts")
+    day = last[DAY]
+    expected: Totals = {
+        ("finished", ""): (
+            _one(connection, "SELECT count(*) FROM attempts WHERE outcome IN ('failed', 'succeeded')"),
+            0,
+        ),
+        ("rejected", ""): (_one(connection, "SELECT count(*) FROM attempts WHERE violated_on IS NOT NULL"), 0),
+    }
+    for violated_on, count in connection.execute(
+        "SELECT violated_on, count(*) FROM attempts WHERE violated_on IS NOT NULL GROUP BY violated_on"
+    ):
+        expected[f"violations {violated_on}", ""] = (count, 0)
+    parts = (
+        "SELECT 'day ' || substr(intended_at, 1, 10), coalesce(currency, ''), counted, exposure FROM attempts"
+        " WHERE intended_at >= ?1"
+    )
+    if "extras" in tables(connection):
+        parts += (
+            " UNION ALL SELECT 'day ' || substr(a.intended_at, 1, 10), coalesce(x.currency, ''), 0, x.exposure"
+            " FROM attempts a CROSS JOIN extras x ON x.attempt_id = a.id WHERE a.intended_at >= ?1"
+        )
+    expected |= _sums(connection, parts, (day,))
+    found = _said(
+        connection,
+        "scope IN ('finished', 'rejected') OR (scope >= 'violations ' AND scope < 'violations!')"
+        " OR (scope >= 'day ' || ? AND scope < 'day!')",
+        (day,),
+    )
+    yield from _compared(expected, found)
+
+
+def wrong_totals_of_batch(connection: sqlite3.Connection, batch_id: int) -> Iterator[Finding]:
+    """What is wrong with the totals by which the budget of one batch is kept."""
+    scope = f"batch {batch_id}"
+    parts = (
+        "SELECT ?1, coalesce(a.currency, ''), a.counted, a.exposure"
+        " FROM jobs j CROSS JOIN attempts a ON a.job_id = j.id WHERE j.batch_id = ?2"
+        " UNION ALL SELECT ?1, coalesce(x.currency, ''), 0, x.exposure"
+        " FROM extras x JOIN attempts a ON a.id = x.attempt_id JOIN jobs j ON j.id = a.job_id WHERE j.batch_id = ?2"
+    )
+    expected = _sums(connection, parts, (scope, batch_id))
+    yield from _compared(expected, _said(connection, "scope = ?", (scope,)))
+
+
+def _one(connection: sqlite3.Connection, query: str) -> int:
+    ((count,),) = connection.execute(query)
+    return int(count)
 
 
 def _gaps(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -272,6 +353,19 @@ def _open_attempts(connection: sqlite3.Connection) -> Iterator[Finding]:
     )
     for job_id, state, how_many in rows:
         yield Finding(f"job {job_id}", f"is {state}, and has {how_many} open attempt")
+
+
+def _derived(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Labels decide what a selection means, counts when a run has ended."""
+    if not {"labels", "counts"} <= tables(connection):  # a ledger that an older seedbatch made
+        return
+    for which in wrong_counts(connection):
+        yield Finding("counts", f"are wrong for {which}")
+    for number, (job_id, what) in enumerate(wrong_labels(connection)):
+        if number == _MOST_OF_A_KIND:
+            yield Finding("labels", "and more of them")
+            return
+        yield Finding(f"labels of job {job_id}", what)
 
 
 def _schema_of(connection: sqlite3.Connection) -> dict[str, tuple[str, str | None]]:

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-# Every table whose rows are facts; `totals` is derived, and recounted instead.
+# Every table whose rows are facts; `totals`, `counts` and `labels` are derived, and derived anew instead.
 SEALED: Final = ("meta", "batches", "jobs", "attempts", "outputs", "artifacts", "events", "callbacks", "extras")
 # What a connection is told that is about to change a row which does not fit its seal.
 ALTERED: Final = "a row was changed by other means than seedbatch"
@@ -25,28 +25,43 @@ def watch(connection: sqlite3.Connection, *, trusting: bool = False) -> None:
     """
     register(connection)
     for table in sealed_tables(connection):
-        columns = _columns(connection, table)
-        written = f"UPDATE OF {', '.join(columns)}"
-        seal = f"UPDATE {table} SET checksum = {_call(table, columns)} WHERE rowid = NEW.rowid"  # noqa: S608 - our words
+        names = _columns(connection, table)
+        written = f"UPDATE OF {', '.join(names)}"
+        sealing = f"UPDATE {table} SET checksum = {_call(table, names)} WHERE rowid = NEW.rowid"  # noqa: S608 - our words
         for name, when in (("inserted", "INSERT"), ("updated", written)):
-            connection.execute(f"CREATE TEMP TRIGGER {table}_{name} AFTER {when} ON main.{table} BEGIN {seal}; END")
+            connection.execute(f"CREATE TEMP TRIGGER {table}_{name} AFTER {when} ON main.{table} BEGIN {sealing}; END")
         if not trusting:
             connection.execute(
                 f"CREATE TEMP TRIGGER {table}_examined BEFORE {written} ON main.{table}"
-                f" WHEN OLD.checksum IS NOT {_call(table, columns, 'OLD.')} BEGIN SELECT RAISE(ABORT, '{ALTERED}'); END"
+                f" WHEN OLD.checksum IS NOT {_call(table, names, 'OLD.')} BEGIN SELECT RAISE(ABORT, '{ALTERED}'); END"
             )
 
 
 def seal_all(connection: sqlite3.Connection) -> None:
-    """Give every row its checksum, whatever it says: after a migration, or by a person's word."""
-    for table in sealed_tables(connection):
+    """Give every row its checksum, whatever it says: by a person's word."""
+    seal(connection, sealed_tables(connection))
+
+
+def seal(connection: sqlite3.Connection, some: Iterable[str]) -> None:
+    """Give every row of some tables its checksum: after a migration."""
+    for table in some:
         connection.execute(f"UPDATE {table} SET checksum = {_call(table, _columns(connection, table))}")  # noqa: S608 - our words
+
+
+def columns(connection: sqlite3.Connection) -> dict[str, tuple[str, ...]]:
+    """What the checksums of each table's rows are made of."""
+    return {table: _columns(connection, table) for table in sealed_tables(connection)}
 
 
 def sealed_tables(connection: sqlite3.Connection) -> tuple[str, ...]:
     """Those of `SEALED` that a ledger has: one that an older seedbatch made has fewer."""
-    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    there = tables(connection)
     return tuple(table for table in SEALED if table in there)
+
+
+def tables(connection: sqlite3.Connection) -> set[str]:
+    """The tables that a ledger has."""
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def unsealed(connection: sqlite3.Connection, table: str, condition: str = "true") -> Iterator[int]:

@@ -17,19 +17,32 @@ from seedbatch.domain.money import Money
 from seedbatch.domain.prices import line_to_add
 from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import Bar, Barrier, Caps, Claim, JobName, Submission
+from seedbatch.ledger.chosen import CHOSEN, Among
 from seedbatch.ledger.rows import scope_names
 from seedbatch.ledger.spending import budget, moderation, of_batch, of_day, of_owner, spent
 from seedbatch.ports import Scope
 
-_PENDING: Final = (
+_CANDIDATES: Final = (
     "SELECT j.id, b.name, j.address, j.model, j.input, j.price, j.currency,"
     " (SELECT count(*) FROM attempts WHERE job_id = j.id),"
     " (SELECT count(*) FROM attempts WHERE job_id = j.id"
     "  AND outcome NOT IN ('not_sent', 'throttled', 'turned_away'))"
-    " FROM batches b CROSS JOIN jobs j INDEXED BY jobs_queue"
-    " WHERE b.id = :batch AND j.state = 'pending' AND j.batch_id = b.id AND j.standing = 'current'"
-    " AND (j.not_before IS NULL OR j.not_before <= :now)"
+    " FROM batches b "
 )
+_DUE: Final = " AND j.standing = 'current' AND (j.not_before IS NULL OR j.not_before <= :now)"
+_QUEUE: Final = (
+    f"{_CANDIDATES} CROSS JOIN jobs j INDEXED BY jobs_queue"
+    f" WHERE b.id = :batch AND j.state = 'pending' AND j.batch_id = b.id{_DUE}"
+)
+_PENDING: Final = {
+    Among.ALL: _QUEUE,
+    Among.MANY: f"{_QUEUE}{CHOSEN}",
+    Among.FEW: (
+        f"{_CANDIDATES} CROSS JOIN temp.chosen c CROSS JOIN jobs j ON j.id = c.job_id"
+        f" WHERE b.id = :batch AND c.batch_id = b.id AND j.state = 'pending'{_DUE}"
+    ),
+}
+_IN_ORDER: Final = {Among.ALL: "j.position", Among.MANY: "j.position", Among.FEW: "c.position"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,7 @@ def claim(
     mint: Mint | None,
     now: datetime,
     most: int,
+    among: Among = Among.ALL,
 ) -> Claim:
     """Move up to `most` pending jobs to submitting, each with a new attempt and its price reserved."""
     seen = moderation(connection, now)
@@ -78,11 +92,12 @@ def claim(
         free = 1
     allowed = room(caps.brake, seen)
     if allowed is not None and allowed <= 0:
-        bars = (_braked(caps.brake, seen),) if _any_pending(connection, scope) else ()
+        bars = (_braked(caps.brake, seen),) if _any_pending(connection, scope, among) else ()
         return Claim(bars=bars, in_flight=seen.in_flight)
-    chosen, kept = _affordable(connection, scope, caps, owner, now, free if allowed is None else min(free, allowed))
+    free = free if allowed is None else min(free, allowed)
+    chosen, kept = _affordable(connection, scope, among, caps, owner, now, free)
     submissions = _intend(connection, owner, ledger_id, chosen, mint, now)
-    due = None if submissions else _next_pending(connection, scope, now)
+    due = None if submissions else _next_pending(connection, scope, among, now)
     return Claim(submissions, due, tuple(kept.values()), seen.in_flight)
 
 
@@ -112,17 +127,17 @@ def _braked(brake: Brake, seen: Moderation) -> Bar:
     return Bar(Barrier.MODERATION, reason, "apply again after midnight UTC, or allow more with --allow-violations N")
 
 
-def _any_pending(connection: sqlite3.Connection, scope: Scope) -> bool:
+def _any_pending(connection: sqlite3.Connection, scope: Scope, among: Among) -> bool:
     row = connection.execute(
-        "SELECT 1 FROM jobs j JOIN batches b ON b.id = j.batch_id WHERE j.state = 'pending' AND j.standing = 'current'"
-        " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))) LIMIT 1",
+        "SELECT 1 FROM jobs j JOIN batches b ON b.id = j.batch_id WHERE j.state = 'pending' AND j.standing = 'current'"  # noqa: S608
+        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){_only(among)} LIMIT 1",
         scope_names(scope),
     ).fetchone()
     return row is not None
 
 
 def _affordable(
-    connection: sqlite3.Connection, scope: Scope, caps: Caps, owner: str, now: datetime, most: int
+    connection: sqlite3.Connection, scope: Scope, among: Among, caps: Caps, owner: str, now: datetime, most: int
 ) -> tuple[list[_Candidate], dict[Barrier, Bar]]:
     """The next jobs that every cap has room for, batch by batch in the manifest's order; and why others wait."""
     common = [
@@ -145,13 +160,14 @@ def _affordable(
         own = budget(*columns)
         hint = "raise budget in its manifest, then apply again"
         batch_caps = [_Cap(f"the budget of {name}", hint, own, spent(connection, of_batch(batch_id)))] if own else []
-        chosen += _of_batch(connection, batch_id, now, most - len(chosen), [*batch_caps, *common], bars)
+        chosen += _of_batch(connection, batch_id, among, now, most - len(chosen), [*batch_caps, *common], bars)
     return chosen, bars
 
 
 def _of_batch(
     connection: sqlite3.Connection,
     batch_id: int,
+    among: Among,
     now: datetime,
     most: int,
     caps: list[_Cap],
@@ -159,15 +175,16 @@ def _of_batch(
 ) -> list[_Candidate]:
     currencies = {cap.budget.max_cost.currency for cap in caps if cap.budget.max_cost is not None}
     values = {"batch": batch_id, "now": stamp(now), "most": most}
+    pending, order = _PENDING[among], f"ORDER BY {_IN_ORDER[among]}"
     if not currencies:
-        rows = connection.execute(f"{_PENDING} ORDER BY j.position LIMIT :most", values)
+        rows = connection.execute(f"{pending} {order} LIMIT :most", values)
         return _fitting(map(_candidate, rows), caps, bars)
     # Jobs without a usable price are passed over, so that they keep nobody else from being submitted.
     values["currency"] = currencies.pop()
-    rows = connection.execute(f"{_PENDING} AND j.currency IS :currency ORDER BY j.position LIMIT :most", values)
+    rows = connection.execute(f"{pending} AND j.currency IS :currency {order} LIMIT :most", values)
     chosen = _fitting(map(_candidate, rows), caps, bars)
     if len(chosen) < most:
-        rows = connection.execute(f"{_PENDING} AND j.currency IS NOT :currency ORDER BY j.position LIMIT 1", values)
+        rows = connection.execute(f"{pending} AND j.currency IS NOT :currency {order} LIMIT 1", values)
         _fitting(map(_candidate, rows), caps, bars)
     return chosen
 
@@ -252,12 +269,16 @@ def _candidate(row: tuple[Any, ...]) -> _Candidate:
     return _Candidate(job_id, JobName(batch, address), Request(model, json.loads(params)), cost, attempts, tries)
 
 
-def _next_pending(connection: sqlite3.Connection, scope: Scope, now: datetime) -> datetime | None:
+def _next_pending(connection: sqlite3.Connection, scope: Scope, among: Among, now: datetime) -> datetime | None:
     """When the next pending job may be claimed that nothing but its own moment keeps back."""
     ((due,),) = connection.execute(
-        "SELECT min(j.not_before) FROM jobs j JOIN batches b ON b.id = j.batch_id"
+        "SELECT min(j.not_before) FROM jobs j INDEXED BY jobs_later JOIN batches b ON b.id = j.batch_id"  # noqa: S608
         " WHERE j.state = 'pending' AND j.standing = 'current' AND j.not_before > ?"
-        " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
+        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){_only(among)}",
         (stamp(now), *scope_names(scope)),
     )
     return due and moment(due)
+
+
+def _only(among: Among) -> str:
+    return "" if among is Among.ALL else CHOSEN

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
 
-from seedbatch.domain.difference import Change, Known, Step, difference
+from seedbatch.domain.difference import Change, Difference, Known, Step
+from seedbatch.domain.errors import LedgerDamaged
 from seedbatch.domain.jobs import BatchSpec, JobSpec
 from seedbatch.domain.moments import stamp
 from seedbatch.domain.money import Money
@@ -15,47 +18,111 @@ from seedbatch.domain.prices import PriceTable
 from seedbatch.domain.records import Standing
 from seedbatch.domain.states import JobState
 from seedbatch.ledger.attempts import reduce_to_surcharge
+from seedbatch.ledger.check import wrong_totals_of_batch
 from seedbatch.ledger.rows import note, to_json
 
 
 def declare(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> None:
     """Bring the rows of one batch to what its manifest says."""
     batch_id = _batch_row(connection, batch, now)
-    found = difference(batch.jobs, known_jobs(connection, batch_id))
-    # Standings leave before they come: a name has at most one current revision, at every statement.
-    for known in found.vanished:
-        _stand(connection, known, Standing.ORPHAN, "orphaned", now)
-    for step in found.steps:
+    if batch.budget:
+        _check_totals(connection, batch_id)
+    ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM jobs")
+    described: dict[int, tuple[Any, ...]] = {}
+
+    def look(jobs: Sequence[JobSpec]) -> list[Known]:
+        known = revisions(connection, batch_id, names_of(jobs))
+        described.clear()
+        described.update(_descriptions(connection, known))
+        return known
+
+    found = Difference(batch.jobs, look)
+    for position, step in enumerate(found.steps(), start=1):
+        # Standings leave before they come: a name has at most one current revision, at every statement.
         if step.before is not None and step.before.standing is Standing.CURRENT:
             _stand(connection, step.before, Standing.SUPERSEDED, "superseded", now)
-    for position, step in enumerate(found.steps, start=1):
-        _apply(connection, batch_id, position, step, batch.prices, now)
+        description = (
+            *(step.spec.address, position, step.spec.output, to_json(step.spec.axes), _tags(step.spec.tags)),
+            *(step.spec.file, step.spec.line, *_price(batch.prices, step.spec)),
+        )
+        if step.target is None:
+            _insert(connection, batch_id, step, description, now)
+            continue
+        # Of a million rows that nobody edited none is written.
+        if described[step.target.job_id] != description:
+            _describe(connection, step.target, description)
+        if step.change is Change.AMEND:
+            _amend(connection, step, step.target, now)
+        if step.target.standing is not Standing.CURRENT:
+            _stand(connection, step.target, Standing.CURRENT, "restored", now)
+    before = (known for known in known_jobs(connection, batch_id) if known.job_id <= last)
+    for known in [one for one in before if found.vanished(one)]:
+        _stand(connection, known, Standing.ORPHAN, "orphaned", now)
     if batch.prices.rows:
         _price_the_unpriced(connection, batch_id, batch.prices)
 
 
+def _check_totals(connection: sqlite3.Connection, batch_id: int) -> None:
+    """By them the budget is kept, and opening a large ledger looks at none of a batch.
+
+    Raises:
+        LedgerDamaged: they are not what the attempts come to.
+    """
+    for finding in wrong_totals_of_batch(connection, batch_id):
+        raise LedgerDamaged(
+            f"the ledger is damaged, or was edited by other means: {finding}",
+            hint="nothing was submitted; seedbatch ledger check tells everything that is wrong with it",
+        )
+
+
+_KNOWN = (
+    "SELECT jobs.id, base, take, revision, standing, state, fingerprint,"
+    " EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id) FROM "
+)
+
+
+# Looking a word up is quicker than asking the enum for it, a million times.
+_STANDINGS: Final = {str(standing): standing for standing in Standing}
+_STATES: Final = {str(state): state for state in JobState}
+
+
 def known_jobs(connection: sqlite3.Connection, batch_id: int) -> Iterator[Known]:
     """All recorded revisions of a batch."""
+    return map(_known, connection.execute(f"{_KNOWN} jobs WHERE batch_id = ?", (batch_id,)))
+
+
+def revisions(connection: sqlite3.Connection, batch_id: int, names: Iterable[tuple[str, int]]) -> list[Known]:
+    """All recorded revisions of the jobs with these bases and takes."""
     rows = connection.execute(
-        "SELECT id, base, take, revision, standing, state, fingerprint,"
-        " EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id) FROM jobs WHERE batch_id = ?",
-        (batch_id,),
+        f"{_KNOWN} json_each(?) AS name CROSS JOIN jobs ON batch_id = ?"
+        " AND base = json_extract(name.value, '$[0]') AND take = json_extract(name.value, '$[1]')",
+        (to_json(list(names)), batch_id),
     )
-    for job_id, base, take, revision, standing, state, fingerprint, tried in rows:
-        yield Known(job_id, base, take, revision, Standing(standing), JobState(state), fingerprint, tried=bool(tried))
+    return [_known(row) for row in rows]
+
+
+def names_of(jobs: Iterable[JobSpec]) -> list[tuple[str, int]]:
+    """What `revisions` asks for."""
+    return [(job.base, job.take) for job in jobs]
+
+
+def _known(row: tuple[Any, ...]) -> Known:
+    job_id, base, take, revision, standing, state, fingerprint, tried = row
+    return Known(job_id, base, take, revision, _STANDINGS[standing], _STATES[state], fingerprint, tried=bool(tried))
 
 
 def _batch_row(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> int:
     ((batch_id,),) = connection.execute(
         'INSERT INTO batches (name, manifest, digest, "commit", dirty, tries, max_jobs, max_cost, currency,'
-        " declared_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " declared_at, sources) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (name) DO UPDATE SET manifest = excluded.manifest,"
         ' digest = excluded.digest, "commit" = excluded."commit", dirty = excluded.dirty,'
         " tries = excluded.tries, max_jobs = excluded.max_jobs, max_cost = excluded.max_cost,"
-        " currency = excluded.currency, declared_at = excluded.declared_at RETURNING id",
+        " currency = excluded.currency, declared_at = excluded.declared_at, sources = excluded.sources RETURNING id",
         (
             *(batch.name, batch.manifest, batch.digest, batch.commit, batch.dirty, batch.attempts),
             *(batch.budget.max_jobs, *_columns(batch.budget.max_cost), stamp(now)),
+            to_json([{"path": source.path, "sha256": source.digest} for source in batch.sources]),
         ),
     ).fetchall()
     return int(batch_id)
@@ -68,65 +135,55 @@ def _stand(connection: sqlite3.Connection, known: Known, standing: Standing, eve
     note(connection, now, event, known.job_id)
 
 
-def _apply(
-    connection: sqlite3.Connection, batch_id: int, position: int, step: Step, prices: PriceTable, now: datetime
-) -> None:
-    match step.change:
-        case Change.ADD | Change.REVISE:
-            _insert(connection, batch_id, position, step, prices, now)
-        case Change.AMEND:
-            assert step.target is not None
-            _describe(connection, position, step, step.target, prices)
-            _request(connection, step, step.target)
-            note(connection, now, "amended", step.target.job_id, data={"fingerprint": step.spec.fingerprint})
-            _revive(connection, step.target, now)
-        case Change.KEEP | Change.RESTORE:
-            assert step.target is not None
-            _describe(connection, position, step, step.target, prices)
-            _revive(connection, step.target, now)
+# What a manifest says of a job beside its request: it may change at no cost.
+_DESCRIPTION: Final = "address, position, output, axes, tags, file, line, price, currency"
+
+
+def _descriptions(connection: sqlite3.Connection, known: Iterable[Known]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    rows = connection.execute(
+        f"SELECT id, {_DESCRIPTION} FROM jobs WHERE id IN (SELECT value FROM json_each(?))",  # noqa: S608 - ours
+        (to_json([one.job_id for one in known]),),
+    )
+    return ((job_id, tuple(description)) for job_id, *description in rows)
 
 
 def _insert(
-    connection: sqlite3.Connection, batch_id: int, position: int, step: Step, prices: PriceTable, now: datetime
+    connection: sqlite3.Connection, batch_id: int, step: Step, description: tuple[Any, ...], now: datetime
 ) -> None:
     spec = step.spec
     ((job_id,),) = connection.execute(
-        "INSERT INTO jobs (batch_id, base, take, revision, address, standing, position, state, model, input,"
-        " fingerprint, price, currency, output, axes, tags, file, line, created_at, updated_at)"
-        " VALUES (?, ?, ?, ?, ?, 'current', ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        f"INSERT INTO jobs (batch_id, base, take, revision, {_DESCRIPTION}, standing, state, model, input,"  # noqa: S608
+        " fingerprint, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'current', 'pending', ?, ?, ?, ?, ?) RETURNING id",
         (
-            *(batch_id, spec.base, spec.take, step.revision, spec.address, position),
-            *(spec.request.model, to_json(spec.request.input), spec.fingerprint, *_price(prices, spec)),
-            *(spec.output, to_json(spec.axes), to_json(spec.tags), spec.file, spec.line, stamp(now), stamp(now)),
+            *(batch_id, spec.base, spec.take, step.revision, *description),
+            *(spec.request.model, to_json(spec.request.input), spec.fingerprint, stamp(now), stamp(now)),
         ),
     ).fetchall()
     data = {"file": spec.file, "line": spec.line, "revision": step.revision}
     note(connection, now, "declared", job_id, states=(None, JobState.PENDING), data=data)
 
 
-def _describe(connection: sqlite3.Connection, position: int, step: Step, target: Known, prices: PriceTable) -> None:
-    spec = step.spec
+def _describe(connection: sqlite3.Connection, target: Known, description: tuple[Any, ...]) -> None:
     connection.execute(
         "UPDATE jobs SET address = ?, position = ?, output = ?, axes = ?, tags = ?, file = ?, line = ?,"
         " price = ?, currency = ? WHERE id = ?",
-        (
-            *(spec.address, position, spec.output, to_json(spec.axes), to_json(spec.tags)),
-            *(spec.file, spec.line, *_price(prices, spec), target.job_id),
-        ),
+        (*description, target.job_id),
     )
 
 
-def _request(connection: sqlite3.Connection, step: Step, target: Known) -> None:
+def _amend(connection: sqlite3.Connection, step: Step, target: Known, now: datetime) -> None:
     request = step.spec.request
     connection.execute(
         "UPDATE jobs SET model = ?, input = ?, fingerprint = ? WHERE id = ?",
         (request.model, to_json(request.input), step.spec.fingerprint, target.job_id),
     )
+    note(connection, now, "amended", target.job_id, data={"fingerprint": step.spec.fingerprint})
 
 
-def _revive(connection: sqlite3.Connection, target: Known, now: datetime) -> None:
-    if target.standing is not Standing.CURRENT:
-        _stand(connection, target, Standing.CURRENT, "restored", now)
+@lru_cache(maxsize=1024)
+def _tags(tags: tuple[str, ...]) -> str:
+    return to_json(tags)
 
 
 def _price_the_unpriced(connection: sqlite3.Connection, batch_id: int, prices: PriceTable) -> None:

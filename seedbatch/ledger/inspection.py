@@ -17,7 +17,8 @@ from seedbatch.domain.health import LedgerState
 from seedbatch.ledger.check import findings, live_rows
 from seedbatch.ledger.emergency import emergency_path
 from seedbatch.ledger.mark import Mark, check_gone, mark_path, read_mark
-from seedbatch.ledger.opening import Kind, check_schema, is_older
+from seedbatch.ledger.opening import Kind
+from seedbatch.ledger.schema import check_schema, is_older
 
 _CHECKED_BYTES: Final = 16 * 1024 * 1024  # as when it is opened for writing
 _PATIENCE: Final = 1.0  # seconds; a writer holds the lock for some milliseconds at a time

@@ -300,6 +300,106 @@ CREATE TRIGGER callbacks_unchanged BEFORE UPDATE OF token, body, digest, receive
 BEGIN SELECT RAISE(ABORT, 'a callback is kept as it came'); END;
 """
 
+# What a job can be selected by: of a row in `jobs` that is read from (`jobs j, `), or that a trigger knows.
+_LABELS: Final = """
+    SELECT {row}.id AS job_id, 'tag:' AS name, CAST(e.value AS TEXT) AS value
+    FROM {source}json_each({row}.tags) e
+    UNION ALL
+    SELECT {row}.id, e.key, CASE WHEN e.type IN ('true', 'false', 'null') THEN e.type ELSE CAST(e.value AS TEXT) END
+    FROM {source}json_each({row}.axes) e
+    WHERE e.type NOT IN ('array', 'object')
+    UNION ALL
+    SELECT {row}.id, e.key, CASE WHEN e.type IN ('true', 'false', 'null') THEN e.type ELSE CAST(e.value AS TEXT) END
+    FROM {source}json_each({row}.input) e
+    WHERE e.type NOT IN ('array', 'object') AND e.key <> 'prompt' AND coalesce(length(CAST(e.value AS BLOB)), 0) <= 200
+"""
+
+_SELECTIONS: Final = f"""
+ALTER TABLE batches ADD COLUMN sources TEXT NOT NULL DEFAULT '[]';
+
+CREATE TABLE labels (
+  job_id INTEGER NOT NULL REFERENCES jobs (id),
+  name   TEXT NOT NULL,
+  value  TEXT NOT NULL,
+  PRIMARY KEY (job_id, name, value)
+) STRICT, WITHOUT ROWID;
+INSERT OR IGNORE INTO labels (job_id, name, value) SELECT job_id, name, value FROM (
+{_LABELS.format(source="jobs j, ", row="j")}
+) WHERE instr(value, char(0)) = 0;
+CREATE INDEX labels_value ON labels (name, value);
+
+CREATE TRIGGER jobs_labelled AFTER INSERT ON jobs
+BEGIN
+  INSERT OR IGNORE INTO labels (job_id, name, value) SELECT job_id, name, value FROM (
+{_LABELS.format(source="", row="NEW")}
+  ) WHERE instr(value, char(0)) = 0;
+END;
+
+CREATE TRIGGER jobs_relabelled AFTER UPDATE OF tags, axes, input ON jobs
+WHEN OLD.tags IS NOT NEW.tags OR OLD.axes IS NOT NEW.axes OR OLD.input IS NOT NEW.input
+BEGIN
+  DELETE FROM labels WHERE job_id = NEW.id;
+  INSERT OR IGNORE INTO labels (job_id, name, value) SELECT job_id, name, value FROM (
+{_LABELS.format(source="", row="NEW")}
+  ) WHERE instr(value, char(0)) = 0;
+END;
+
+CREATE INDEX jobs_address ON jobs (address);
+CREATE INDEX jobs_model ON jobs (model);
+CREATE INDEX jobs_failure ON jobs (failure) WHERE failure IS NOT NULL;
+CREATE INDEX jobs_reason ON jobs (reason) WHERE reason <> '';
+CREATE INDEX jobs_later ON jobs (not_before) WHERE state = 'pending' AND not_before IS NOT NULL;
+CREATE INDEX attempts_results ON attempts (id) WHERE outcome IN ('failed', 'succeeded');
+CREATE INDEX attempts_violated ON attempts (violated_on) WHERE violated_on IS NOT NULL;
+
+INSERT INTO totals (scope, currency, count, exposure)
+SELECT 'awaited', '', count(*), 0 FROM attempts
+WHERE outcome IN ('failed', 'succeeded') AND token IS NOT NULL GROUP BY 1
+UNION ALL
+SELECT 'called', '', count(*), 0 FROM attempts
+WHERE outcome IN ('failed', 'succeeded') AND token IS NOT NULL AND called_at IS NOT NULL GROUP BY 1;
+
+CREATE TRIGGER attempts_awaited AFTER UPDATE OF outcome ON attempts
+WHEN OLD.outcome IS NULL AND NEW.outcome IN ('failed', 'succeeded') AND NEW.token IS NOT NULL
+BEGIN
+  INSERT INTO totals (scope, currency, count, exposure) VALUES ('awaited', '', 1, 0)
+  ON CONFLICT (scope, currency) DO UPDATE SET count = count + 1;
+END;
+
+CREATE TRIGGER attempts_called AFTER UPDATE OF outcome, called_at ON attempts
+WHEN NEW.outcome IN ('failed', 'succeeded') AND NEW.token IS NOT NULL AND NEW.called_at IS NOT NULL
+  AND (OLD.outcome IS NULL OR OLD.called_at IS NULL)
+BEGIN
+  INSERT INTO totals (scope, currency, count, exposure) VALUES ('called', '', 1, 0)
+  ON CONFLICT (scope, currency) DO UPDATE SET count = count + 1;
+END;
+
+CREATE TABLE counts (
+  batch_id INTEGER NOT NULL REFERENCES batches (id),
+  standing TEXT NOT NULL,
+  state    TEXT NOT NULL,
+  count    INTEGER NOT NULL CHECK (count >= 0),
+  PRIMARY KEY (batch_id, standing, state)
+) STRICT, WITHOUT ROWID;
+INSERT INTO counts (batch_id, standing, state, count)
+SELECT batch_id, standing, state, count(*) FROM jobs GROUP BY batch_id, standing, state;
+
+CREATE TRIGGER jobs_counted AFTER INSERT ON jobs
+BEGIN
+  INSERT INTO counts (batch_id, standing, state, count) VALUES (NEW.batch_id, NEW.standing, NEW.state, 1)
+  ON CONFLICT (batch_id, standing, state) DO UPDATE SET count = count + 1;
+END;
+
+CREATE TRIGGER jobs_recounted AFTER UPDATE OF batch_id, standing, state ON jobs
+WHEN OLD.batch_id <> NEW.batch_id OR OLD.standing <> NEW.standing OR OLD.state <> NEW.state
+BEGIN
+  UPDATE counts SET count = count - 1
+  WHERE batch_id = OLD.batch_id AND standing = OLD.standing AND state = OLD.state;
+  INSERT INTO counts (batch_id, standing, state, count) VALUES (NEW.batch_id, NEW.standing, NEW.state, 1)
+  ON CONFLICT (batch_id, standing, state) DO UPDATE SET count = count + 1;
+END;
+"""  # noqa: S608 - our words
+
 
 @migrations(name="0001_first_tables")
 def _first_tables(db: Database) -> None:
@@ -310,6 +410,12 @@ def _first_tables(db: Database) -> None:
 @migrations(name="0002_callbacks")
 def _callbacks(db: Database) -> None:
     for statement in _statements(_CALLBACKS):
+        db.conn.execute(statement)
+
+
+@migrations(name="0003_selections")
+def _selections(db: Database) -> None:
+    for statement in _statements(_SELECTIONS):
         db.conn.execute(statement)
 
 

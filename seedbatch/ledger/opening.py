@@ -13,13 +13,14 @@ from typing import Final, Literal
 from sqlite_utils import Database
 
 from seedbatch import __version__
-from seedbatch.domain.errors import LedgerDamaged, LedgerError, LedgerNewer
+from seedbatch.domain.errors import LedgerDamaged, LedgerError
 from seedbatch.domain.moments import stamp
 from seedbatch.ledger.check import findings, live_rows, migrations_checksum
-from seedbatch.ledger.checksums import seal_all, watch
+from seedbatch.ledger.checksums import columns, seal, watch
 from seedbatch.ledger.locks import WriteLock
 from seedbatch.ledger.mark import Mark, check, check_gone
 from seedbatch.ledger.migrations import migrations
+from seedbatch.ledger.schema import check_schema
 
 Kind = Literal["real", "sandbox"]
 
@@ -134,11 +135,6 @@ def upgrade(path: Path, kind: Kind) -> Mark:
     return Mark.of(meta)
 
 
-def is_older(connection: sqlite3.Connection) -> bool:
-    """Whether an older seedbatch wrote this ledger."""
-    return bool(migrations.pending(Database(connection)))
-
-
 def bring_up_to_date(path: Path) -> None:
     """Give a ledger that an older seedbatch wrote its new tables.
 
@@ -160,36 +156,15 @@ def bring_up_to_date(path: Path) -> None:
         lock.close()
 
 
-def check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a database that is no ledger, or one of a newer seedbatch.
-
-    Raises:
-        LedgerDamaged: no ledger.
-        LedgerNewer: it holds migrations that this version does not know.
-    """
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not {"meta", "_sqlite_migrations"} <= tables:
-        raise LedgerDamaged(
-            f"{path} is a database, but not a ledger of seedbatch", hint="name another file with --ledger"
-        )
-    applied = {
-        name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'seedbatch'")
-    }
-    known = {migration.name for migration in migrations.pending(Database(memory=True))}
-    if newer := sorted(applied - known):
-        raise LedgerNewer(
-            f"{path} was written by a newer seedbatch ({', '.join(newer)}); this is {__version__}",
-            hint="pip install --upgrade seedbatch",
-        )
-
-
 def _migrate(connection: sqlite3.Connection, database: Database) -> None:
     # One transaction: a ledger with new columns and old checksums would be refused.
     connection.execute("BEGIN IMMEDIATE")
+    before = columns(connection)
     migrations.apply(database)
     watch(connection, trusting=True)
     connection.execute("UPDATE meta SET value = ? WHERE key = 'migrations'", (migrations_checksum(connection),))
-    seal_all(connection)
+    # Where no column is new the old seals fit, and a row that was damaged unseen keeps the one that says so.
+    seal(connection, [table for table, names in columns(connection).items() if names != before.get(table)])
     connection.execute("COMMIT")
 
 

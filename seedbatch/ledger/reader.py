@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from seedbatch.domain.budget import Spent
 from seedbatch.domain.difference import Known
 from seedbatch.domain.errors import LedgerDamaged, LedgerError
-from seedbatch.domain.jobs import Request
+from seedbatch.domain.jobs import JobSpec, Request
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.money import Money
 from seedbatch.domain.records import (
@@ -27,11 +27,12 @@ from seedbatch.domain.records import (
     Standings,
     StrayCall,
 )
+from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import FailureClass, JobState
-from seedbatch.ledger.callbacks import UNCALLED
-from seedbatch.ledger.declaration import known_jobs
-from seedbatch.ledger.opening import check_schema, is_older
+from seedbatch.ledger.declaration import known_jobs, names_of, revisions
 from seedbatch.ledger.rows import to_json
+from seedbatch.ledger.schema import check_schema, is_older
+from seedbatch.ledger.selecting import selected
 from seedbatch.ledger.spending import budget, moderation, of_day, spent, spent_by_batch
 from seedbatch.ledger.tallies import tallies
 from seedbatch.ports import Scope
@@ -49,6 +50,8 @@ SELECT j.id AS job_id, b.name AS batch, j.address, j.base, j.take, j.revision, j
 FROM jobs j JOIN batches b ON b.id = j.batch_id
 LEFT JOIN attempts a ON a.id = (SELECT max(id) FROM attempts WHERE job_id = j.id)
 """
+
+_ORDER = "ORDER BY b.name, j.position, j.base, j.take, j.revision"
 
 
 class SqliteRecords:
@@ -81,16 +84,33 @@ class SqliteRecords:
         ((kind,),) = self._connection.execute("SELECT value FROM meta WHERE key = 'kind'")
         return str(kind)
 
-    def known(self, batch: str) -> list[Known]:
+    def known(self, batch: str) -> Iterator[Known]:
         """All recorded revisions of a batch, as the difference wants them."""
         row = self._connection.execute("SELECT id FROM batches WHERE name = ?", (batch,)).fetchone()
-        return [] if row is None else list(known_jobs(self._connection, row[0]))
+        return iter(()) if row is None else known_jobs(self._connection, row[0])
+
+    def revisions(self, batch: str, jobs: Iterable[JobSpec]) -> list[Known]:
+        """All recorded revisions of these jobs of a batch."""
+        row = self._connection.execute("SELECT id FROM batches WHERE name = ?", (batch,)).fetchone()
+        return [] if row is None else revisions(self._connection, row[0], names_of(jobs))
+
+    def details(self, job_ids: Iterable[int]) -> dict[int, RecordedJob]:
+        """These revisions, by their row's number."""
+        chosen = "WHERE j.id IN (SELECT value FROM json_each(?))"
+        return {job.job_id: job for job in self._select(chosen, (to_json(list(job_ids)),))}
 
     def jobs(self, scope: Scope = None) -> Iterator[RecordedJob]:
         """Every revision of every job, in the manifest's order."""
-        names = None if scope is None else to_json(sorted(scope))
-        where = "WHERE (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))"
-        yield from self._select(f"{where} ORDER BY b.name, j.position, j.base, j.take, j.revision", (names, names))
+        yield from self.select(Choice(), scope)
+
+    def select(self, choice: Choice, scope: Scope = None, states: Collection[JobState] = ()) -> Iterator[RecordedJob]:
+        """Every revision that is chosen, of these batches and in one of these states (if any), in the manifest's order.
+
+        Raises:
+            UsageError: no job has an axis or a parameter that the choice names.
+        """
+        where = selected(self._connection, choice, scope=scope, states=states)
+        return self._select(f"WHERE {where.sql} {_ORDER}", where.values)
 
     def find(self, name: str) -> list[RecordedJob]:
         """The revisions of the jobs that `name` means: an address, or `batch/address`; latest revision last."""
@@ -104,6 +124,7 @@ class SqliteRecords:
     def standings(self, now: datetime, risk: float) -> Standings:
         """Counts, in-doubt jobs, and results whose link dies within `risk` seconds."""
         until = stamp(now + timedelta(seconds=risk))
+        called, uncalled = self._results()
         return Standings(
             batches=tuple(tallies(self._connection, None)),
             at_risk=tuple(
@@ -112,8 +133,8 @@ class SqliteRecords:
             in_doubt=tuple(self._select("WHERE j.state = 'in_doubt' ORDER BY b.name, j.position", ())),
             extras=tuple(self._extras()),
             strays=tuple(self._strays()),
-            with_webhook=self._results(called=True),
-            without_webhook=self._results(called=False),
+            with_webhook=called,
+            without_webhook=uncalled,
             accounts=self.accounts(now),
             meta=dict(self._connection.execute("SELECT key, value FROM meta")),
         )
@@ -134,12 +155,18 @@ class SqliteRecords:
             text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
             yield StrayCall(moment(received_at), task_id, text)
 
-    def _results(self, *, called: bool) -> int:
-        ((count,),) = self._connection.execute(
-            "SELECT count(*) FROM attempts a WHERE a.token IS NOT NULL AND a.outcome IN ('failed', 'succeeded')"  # noqa: S608
-            f" AND {'NOT ' if called else ''}({UNCALLED})"
+    def _results(self) -> tuple[int, int]:
+        """How many results a callback was asked for: with one, and without. What nobody has read yet came as well."""
+        totals = dict(
+            self._connection.execute("SELECT scope, count FROM totals WHERE scope IN ('awaited', 'called')").fetchall()
         )
-        return int(count)
+        ((unread,),) = self._connection.execute(
+            "SELECT count(DISTINCT a.id) FROM callbacks c INDEXED BY callbacks_waiting"
+            " CROSS JOIN attempts a INDEXED BY attempts_token ON a.token = c.token"
+            " WHERE c.verdict IS NULL AND a.called_at IS NULL AND a.outcome IN ('failed', 'succeeded')"
+        )
+        called = totals.get("called", 0) + unread
+        return called, totals.get("awaited", 0) - called
 
     def accounts(self, now: datetime) -> Accounts:
         """What may be owed, and what moderation has taken."""

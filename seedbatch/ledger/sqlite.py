@@ -27,6 +27,7 @@ from seedbatch.domain.work import Caps, Claim, Delivery, Failure, JobName, Occup
 from seedbatch.ledger import words
 from seedbatch.ledger.attempts import accepted, doubt, doubts_in_a_row, end, fail, open_attempt, seen, times, violated
 from seedbatch.ledger.callbacks import UNCALLED, claim_calls, heard, named, read, read_later, receive
+from seedbatch.ledger.chosen import CHOSEN, Among, choose
 from seedbatch.ledger.claims import claim
 from seedbatch.ledger.declaration import declare
 from seedbatch.ledger.emergency import EmergencyRecord, Kept, emergency_path, recover, take_up, warn_of
@@ -73,6 +74,7 @@ class SqliteLedger:
         self._keeping: set[asyncio.Task[Binding]] = set()
         # Relative to the ledger, so that a project folder may be moved as a whole.
         self._folder = os.path.relpath(folder.absolute(), path.parent)
+        self._among = Among.ALL
         self._writer = Writer(lambda: connect_sealing(path), self._lock)
 
     def _open(self, path: Path, kind: Kind, now: datetime) -> None:
@@ -108,7 +110,11 @@ class SqliteLedger:
 
     async def tally(self, scope: Scope) -> Sequence[BatchTally]:
         """Counts by state."""
-        return await self._run(lambda connection: tallies(connection, scope))
+        return await self._run(lambda connection: tallies(connection, scope, self._among))
+
+    async def choose(self, jobs: Collection[JobName]) -> None:
+        """Be about these jobs only, of what a scope names: submit, download and count no others from now on."""
+        self._among = await self._run(lambda connection: choose(connection, jobs))
 
     async def rescue(self, now: datetime) -> list[JobName]:
         """Take over what dead processes left: their submissions are in doubt now, their queries and downloads free.
@@ -122,7 +128,8 @@ class SqliteLedger:
                 "SELECT a.owner FROM jobs j JOIN attempts a ON a.job_id = j.id AND a.outcome IS NULL"
                 " WHERE j.state = 'submitting'"
                 " UNION SELECT downloader FROM jobs WHERE state = 'succeeded' AND downloader IS NOT NULL"
-                " UNION SELECT asker FROM attempts WHERE outcome IS NULL AND task_id IS NOT NULL AND asker IS NOT NULL"
+                " UNION SELECT asker FROM attempts INDEXED BY attempts_due"
+                " WHERE outcome IS NULL AND task_id IS NOT NULL AND asker IS NOT NULL"
                 " UNION SELECT reader FROM callbacks WHERE verdict IS NULL AND reader IS NOT NULL"
             ).fetchall()
             dead = to_json([owner for (owner,) in owners if owner != self._owner.id and is_dead(self._owners, owner)])
@@ -143,7 +150,7 @@ class SqliteLedger:
                 (dead,),
             )
             connection.execute(
-                "UPDATE attempts SET asker = NULL WHERE outcome IS NULL AND task_id IS NOT NULL"
+                "UPDATE attempts INDEXED BY attempts_due SET asker = NULL WHERE outcome IS NULL AND task_id IS NOT NULL"
                 " AND asker IN (SELECT value FROM json_each(?))",
                 (dead,),
             )
@@ -185,6 +192,7 @@ class SqliteLedger:
                 mint=mint,
                 now=now,
                 most=most,
+                among=self._among,
             )
             return found, raise_generation(connection, len(found.submissions)) if found.submissions else 0
 
@@ -421,10 +429,10 @@ class SqliteLedger:
 
         def verb(connection: sqlite3.Connection) -> int:
             ((count,),) = connection.execute(
-                "SELECT count(*) FROM jobs j JOIN batches b ON b.id = j.batch_id"
+                "SELECT count(*) FROM jobs j JOIN batches b ON b.id = j.batch_id"  # noqa: S608 - our words
                 " JOIN attempts a ON a.job_id = j.id AND a.outcome IS NULL"
                 " WHERE j.state = 'in_doubt' AND a.token IS NOT NULL AND a.intended_at > ?"
-                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
+                f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){self._only}",
                 (stamp(since), *scope_names(scope)),
             )
             return int(count)
@@ -440,7 +448,7 @@ class SqliteLedger:
             cursor = connection.cursor()
             cursor.row_factory = sqlite3.Row
             rows = cursor.execute(
-                "SELECT j.id AS job_id, a.id AS attempt_id, b.name AS batch, j.address, a.task_id, a.kind, j.output,"
+                "SELECT j.id AS job_id, a.id AS attempt_id, b.name AS batch, j.address, a.task_id, a.kind, j.output,"  # noqa: S608
                 " j.revision, j.expires_at, j.misses, j.gone, a.renewals, j.take, j.model, j.input, j.fingerprint,"
                 ' b.manifest, b.digest, b."commit", b.dirty, j.base, j.file, j.line, a.accepted_at, a.ended_at,'
                 " a.number, (SELECT count(*) FROM outputs WHERE attempt_id = a.id) AS offered,"
@@ -448,7 +456,7 @@ class SqliteLedger:
                 " FROM jobs j JOIN batches b ON b.id = j.batch_id"
                 " JOIN attempts a ON a.job_id = j.id AND a.outcome = 'succeeded'"
                 " WHERE j.state = 'succeeded' AND j.downloader IS NULL AND (j.not_before IS NULL OR j.not_before <= ?)"
-                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))"
+                f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){self._only}"
                 " AND a.id = (SELECT max(id) FROM attempts WHERE job_id = j.id)"
                 " ORDER BY j.expires_at LIMIT ?",
                 (stamp(now), *scope_names(scope), most),
@@ -458,9 +466,9 @@ class SqliteLedger:
             )
             deliveries = [_delivery(row, _outputs_left(connection, row["attempt_id"])) for row in rows]
             ((due,),) = connection.execute(
-                "SELECT min(coalesce(j.not_before, '')) FROM jobs j JOIN batches b ON b.id = j.batch_id"
+                "SELECT min(coalesce(j.not_before, '')) FROM jobs j JOIN batches b ON b.id = j.batch_id"  # noqa: S608
                 " WHERE j.state = 'succeeded' AND j.downloader IS NULL"
-                " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))",
+                f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){self._only}",
                 scope_names(scope),
             )
             return deliveries, None if due is None else moment(due) if due else now
@@ -541,8 +549,8 @@ class SqliteLedger:
             rows = connection.execute(
                 "SELECT f.id, f.path, o.revision, (SELECT count(*) FROM artifacts e WHERE e.job_id = f.job_id"
                 "  AND e.position = f.position AND e.attempt_id <= f.attempt_id)"
-                " FROM jobs j JOIN jobs o ON o.batch_id = j.batch_id AND o.base = j.base AND o.take = j.take"
-                " JOIN artifacts f ON f.job_id = o.id WHERE j.id = ? AND f.folder = ?"
+                " FROM jobs j CROSS JOIN jobs o ON o.batch_id = j.batch_id AND o.base = j.base AND o.take = j.take"
+                " CROSS JOIN artifacts f INDEXED BY artifacts_job ON f.job_id = o.id WHERE j.id = ? AND f.folder = ?"
                 " AND f.attempt_id <> (SELECT max(id) FROM attempts WHERE job_id = j.id)",
                 (job_id, self._folder),
             )
@@ -582,6 +590,10 @@ class SqliteLedger:
     async def abandoned(self, job_id: int, by: str, now: datetime) -> None:
         """An unfinished job is no longer wanted: nobody asks about it; what it may cost stays counted."""
         await self._run(lambda connection: words.abandoned(connection, job_id, by, now))
+
+    @property
+    def _only(self) -> str:
+        return "" if self._among is Among.ALL else CHOSEN
 
     def _downloading(self, connection: sqlite3.Connection, attempt_id: int) -> int:
         """The job whose outputs of this attempt this process downloads.

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from seedbatch.domain.errors import Problem
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.jobs import KEY, JobSpec, Request, Scalar, address
 from seedbatch.manifest import matrix, templates
+from seedbatch.manifest.cells import Typed, typed_by
 from seedbatch.manifest.outputs import Unusable, file_name
 from seedbatch.manifest.places import Pointer
+from seedbatch.manifest.sources import Row, Source
 from seedbatch.models import Catalogue, Fault
 
 _OUTPUT: Final = "{{ batch }}/{{ key }}"
 _MOST_EXACT: Final = 2**53
 _NO_INPUT: Final[Mapping[str, Any]] = {}
+_NO_CELL: Final[Mapping[str, Scalar]] = {}
+_CONSTANT: Final = frozenset({int, bool})
+_NO_TYPES: Final[Mapping[str, Typed]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong with one job, or (`warning`) worth knowing; `axes` are the values for which it is so."""
+    """Something wrong with one job, or (`warning`) worth knowing; `axes` tell for which values or row it is so."""
 
     pointer: Pointer
     code: str
@@ -42,36 +48,85 @@ class Leniency:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A job, and the index of its entry in `jobs`."""
+    """A job, and the entry of the manifest that wants it; `row` is its row's number, if a source gave it."""
 
-    index: int
+    at: Pointer
     job: JobSpec
+    row: int = 0
 
 
-def expand(
-    manifest: Mapping[str, Any],
-    file: str,
-    lines: Sequence[int],
-    models: Catalogue,
-    leniency: Leniency,
-    *,
-    skip: Collection[int] = (),
-) -> Iterator[Wanted | Finding]:
-    """The jobs of a manifest that fits its schema, and what is wrong with them.
+class Expansion:
+    """The jobs of a manifest that fits its schema, and what is wrong with them; `file` is its name in messages."""
 
-    `lines` gives the 1-based line of each entry of `jobs`; the entries whose index is in `skip` are left alone.
-    """
-    shared = _Shared(manifest, file, models, leniency)
-    for index, entry in enumerate(manifest["jobs"]):
-        if index not in skip:
-            yield from _Entry(shared, entry, index, lines[index]).jobs()
+    def __init__(self, manifest: Mapping[str, Any], file: str, models: Catalogue, leniency: Leniency) -> None:
+        self._shared = _Shared(manifest, file, models, leniency)
+
+    def of_entry(self, index: int, entry: Mapping[str, Any], line: int) -> Iterator[Wanted | Finding]:
+        """What the entry of `jobs` at `index` wants; it begins on `line` (1-based)."""
+        made = _Entry(self._shared, entry, ("jobs", index), self._shared.matrix)
+        cells = made.cells()
+        if isinstance(cells, Finding):
+            yield cells
+        else:
+            yield from made.jobs(cells, self._shared.names, _Origin(self._shared.file, line))
+
+    def of_source(self, index: int, entry: Mapping[str, Any], source: Source) -> Iterator[Wanted | Finding | Problem]:
+        """What the entry of `sources` at `index` wants, read from `source` row by row.
+
+        What the cells of a row are to blame for is a `Problem` in their file, the rest a `Finding` in the manifest.
+        """
+        # The batch's matrix is for `jobs`: a row is one job, unless its source has a matrix of its own.
+        made = _Entry(self._shared, entry, ("sources", index), {}, is_csv=source.delimiter is not None)
+        cells = made.cells()
+        if isinstance(cells, Finding):
+            yield cells
+            return
+        for row in source.rows():
+            if isinstance(row, Problem):
+                yield row
+                continue
+            # A cell named batch is row.batch: the name itself is taken.
+            names: dict[str, Json] = {
+                **self._shared.names,
+                **row.cells,
+                "row": row.cells,
+                "batch": self._shared.batch,
+            }
+            for one in made.jobs(cells, names, _Origin(source.file, row.line, row.number)):
+                yield _blamed(one, row, made, source) if isinstance(one, Finding) else one
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where the text of a job stands: a line of the manifest, or a row of a source."""
+
+    file: str
+    line: int
+    row: int = 0
+
+
+def _blamed(finding: Finding, row: Row, entry: _Entry, source: Source) -> Finding | Problem:
+    """A finding at the cell that it comes from, if it comes from one."""
+    column = next(templates.names_in(entry.written(finding.pointer), row.cells), None)
+    where = f", where {finding.axes}" if finding.axes else ""
+    if column is None or finding.warning:
+        return replace(finding, axes=f"row {row.number:,}{where}")
+    message = f"{finding.message} (row {row.number:,}, column {column}{where})"
+    return source.problem(column, finding.code, message, finding.hint)
+
+
+def _entries(value: Any) -> Mapping[str | int, Any]:
+    if isinstance(value, list):
+        return dict(enumerate(value))
+    return value if isinstance(value, dict) else {}
 
 
 class _Shared:
-    """What all entries of `jobs` have in common."""
+    """What all entries of a manifest have in common."""
 
     def __init__(self, manifest: Mapping[str, Any], file: str, models: Catalogue, leniency: Leniency) -> None:
         defaults = manifest.get("defaults", {})
+        self.manifest = manifest
         self.file = file
         self.models = models
         self.leniency = leniency
@@ -101,41 +156,66 @@ class _Draft:
 
 
 class _Entry:
-    """One entry of `jobs`, from which a job comes for every combination and take."""
+    """One entry of `jobs` or `sources`, from which a job comes for every row, combination and take."""
 
-    def __init__(self, shared: _Shared, entry: Mapping[str, Any], index: int, line: int) -> None:
+    def __init__(
+        self,
+        shared: _Shared,
+        entry: Mapping[str, Any],
+        here: Pointer,
+        matrix_: Mapping[str, Any],
+        *,
+        is_csv: bool = False,
+    ) -> None:
         self._shared = shared
         self._entry = entry
-        self._index = index
-        self._here: Pointer = ("jobs", index)
-        self._line = line
+        self._here = here
+        self._matrix: Mapping[str, Any] = entry.get("matrix", matrix_)
         self._takes = int(entry["takes"]) if "takes" in entry else shared.takes
         self._model: str = entry.get("model", shared.model) or ""
         self._tags: list[str] = [*shared.tags, *entry.get("tags", ())]
-        self._input = _merged(shared.input, entry)
+        self._input: dict[str, Any] = _merged(shared.input, entry)
         self._bare = templates.is_template(entry["key"])
+        self._types = self._typed_by_model() if is_csv else _NO_TYPES
+        self._usual = shared.models.defaults(self._model)
 
-    def jobs(self) -> Iterator[Wanted | Finding]:
+    def _typed_by_model(self) -> Mapping[str, Typed]:
+        """For the parameters that are one cell: what becomes of its text."""
+        if not self._shared.models.knows(self._model):
+            return _NO_TYPES
+        schema = self._shared.models.schema(self._model)
+        return {name: typed_by(schema, name) for name, value in self._input.items() if templates.single_name(value)}
+
+    def cells(self) -> Sequence[Mapping[str, Scalar]] | Finding:
+        """The combinations of its matrix, or why nothing can come of this entry."""
         if not self._model:
-            yield Finding(self._here, "job/model", "this job has no model", "set model here or in defaults")
-            return
+            return Finding(self._here, "job/model", "this job has no model", "set model here or in defaults")
         if not self._shared.models.knows(self._model) and not self._shared.leniency.unknown_model:
-            yield self._unknown_model()
-            return
-        cells = self._cells()
-        if isinstance(cells, Finding):
-            yield cells
-            return
+            return self._unknown_model()
+        return self._cells()
+
+    def jobs(
+        self, cells: Sequence[Mapping[str, Scalar]], names: Mapping[str, Json], origin: _Origin
+    ) -> Iterator[Wanted | Finding]:
+        """Every combination and take, with `names` for its templates."""
         for cell in cells:
             for take in range(1, self._takes + 1):
-                yield from self._job(cell, take)
+                yield from self._job(cell, take, {**names, **cell, "take": take}, origin)
+
+    def written(self, pointer: Pointer) -> Json:
+        """What the manifest says at a place that a finding names: here, or in what all entries share."""
+        value: Any = None if pointer == self._here else self._shared.manifest
+        for part in pointer:
+            value = _entries(value).get(part)
+        found: Json = value
+        return found
 
     def _cells(self) -> Sequence[Mapping[str, Scalar]] | Finding:
         """The combinations, or why there are none."""
         own = "matrix" in self._entry
-        wanted: Mapping[str, Any] = self._entry["matrix"] if own else self._shared.matrix
+        wanted = self._matrix
         if not wanted and self._takes <= matrix.GUARD:
-            return ({},)
+            return (_NO_CELL,)
         at: Pointer = (*self._here, "matrix") if own else ("matrix",)
         try:
             cells = matrix.combinations(wanted, self._takes, allow_large=self._shared.leniency.large_matrix)
@@ -155,55 +235,47 @@ class _Entry:
         message = "exclude leaves no combination, so this job is wanted nowhere"
         return Finding((*at, "exclude"), "matrix/empty", message, "exclude less, or remove the job", at_key=True)
 
-    def _job(self, cell: Mapping[str, Scalar], take: int) -> Iterator[Wanted | Finding]:
+    def _job(
+        self, cell: Mapping[str, Scalar], take: int, names: dict[str, Json], origin: _Origin
+    ) -> Sequence[Wanted | Finding]:
         where = ", ".join(f"{name}={templates.scalar_text(cell[name])}" for name in sorted(cell))
         draft = _Draft((*self._here, "key"))
         try:
-            self._fill(draft, cell, take)
+            self._fill(draft, cell, take, names)
         except templates.Wrong as error:
-            yield Finding(draft.at, error.code, error.message, error.hint, axes=where)
-            return
+            return [Finding(draft.at, error.code, error.message, error.hint, axes=where)]
         except Unusable as error:
-            yield Finding(draft.at, "job/output", f"the output cannot be used: {error}", axes=where)
-            return
-        request = Request(self._model, {**self._shared.models.defaults(self._model), **draft.input})
-        faults = self._shared.models.check(request)
-        if faults:
-            for fault in faults:
-                yield self._found(fault, where)
-            return
+            return [Finding(draft.at, "job/output", f"the output cannot be used: {error}", axes=where)]
+        request = Request(self._model, {**self._usual, **draft.input})
+        if faults := self._shared.models.check(request):
+            return [self._found(fault, where) for fault in faults]
         try:
             fingerprint = request.fingerprint
         except ValueError as error:
             # What no schema looked at: a number that is too large, half of a surrogate pair.
-            yield Finding((*self._here, "input"), "job/json", f"JSON cannot hold this: {error}", axes=where)
-            return
-        for warning in self._shared.models.warnings(request):
-            yield self._found(warning, where, warning=True)
-        yield Wanted(
-            self._index,
-            JobSpec(
-                address=draft.address,
-                base=draft.base,
-                key=draft.key,
-                take=take,
-                axes=dict(cell),
-                request=request,
-                fingerprint=fingerprint,
-                output=draft.output,
-                tags=draft.tags,
-                file=self._shared.file,
-                line=self._line,
-            ),
+            return [Finding((*self._here, "input"), "job/json", f"JSON cannot hold this: {error}", axes=where)]
+        job = JobSpec(
+            address=draft.address,
+            base=draft.base,
+            key=draft.key,
+            take=take,
+            axes=dict(cell),
+            request=request,
+            fingerprint=fingerprint,
+            output=draft.output,
+            tags=draft.tags,
+            file=origin.file,
+            line=origin.line,
         )
+        warnings = [self._found(warning, where, warning=True) for warning in self._shared.models.warnings(request)]
+        return [*warnings, Wanted(self._here, job, origin.row)]
 
-    def _fill(self, draft: _Draft, cell: Mapping[str, Scalar], take: int) -> None:
-        """Render everything that may be a template.
+    def _fill(self, draft: _Draft, cell: Mapping[str, Scalar], take: int, names: dict[str, Json]) -> None:
+        """Render everything that may be a template; `names` will have the key as well.
 
         Raises:
             Wrong, Unusable: and `draft.at` says what it was.
         """
-        names: dict[str, Json] = {**self._shared.names, **cell, "take": take}
         key = templates.text(self._entry["key"], names)
         if not KEY.fullmatch(key):
             hint = "letters, digits, dot, underscore and hyphen; a letter or digit first"
@@ -211,9 +283,7 @@ class _Entry:
         draft.key = names["key"] = key
         draft.base = address(key, cell, 1, 1, bare=self._bare)
         draft.address = f"{draft.base}#{take}" if self._takes > 1 else draft.base
-        for name, value in self._input.items():
-            draft.at = self._input_at(name)
-            draft.input[name] = _integral(templates.render(value, names))
+        self._fill_input(draft, names)
         draft.at = (*self._here, "tags")
         draft.tags = tuple(dict.fromkeys(templates.text(tag, names) for tag in self._tags))
         own = "output" in self._entry
@@ -223,6 +293,23 @@ class _Entry:
             draft.at = (*self._here, "key")  # the usual output is made of it
         names["key"] = draft.address
         draft.output = file_name(templates.text(self._entry["output"] if own else self._shared.output, names))
+
+    def _fill_input(self, draft: _Draft, names: Mapping[str, Json]) -> None:
+        name = ""
+        try:
+            for name, value in self._input.items():
+                # Most values are the same for a million rows.
+                if _is_constant(value):
+                    draft.input[name] = value
+                    continue
+                filled = templates.render(value, names)
+                if isinstance(filled, str) and name in self._types:
+                    filled = self._types[name](filled)
+                if filled is not None:
+                    draft.input[name] = filled if isinstance(filled, str) else _integral(filled)
+        except templates.Wrong:
+            draft.at = self._input_at(name)
+            raise
 
     def _input_at(self, name: str) -> Pointer:
         """Where a parameter is written."""
@@ -241,6 +328,9 @@ class _Entry:
         elif len(fault.path) > 1:
             written = self._input_at(str(fault.path[1]))
             pointer = written if written == self._here else (*written, *fault.path[2:])
+        elif fault.code == "schema/required":
+            # What is written and missing all the same: an empty cell, or a template that gives null.
+            pointer = self._input_at(fault.message.removesuffix(" is missing"))
         at_key = fault.code == "schema/unknown-key"
         return Finding(pointer, fault.code, _named(fault), fault.hint, axes=where, at_key=at_key, warning=warning)
 
@@ -248,7 +338,7 @@ class _Entry:
         models = self._shared.models
         near = models.nearest(self._model)
         hint = f"did you mean {near}? " if near else ""
-        known = f"known: {', '.join(models.names)}; --allow-unknown-model passes others through"
+        known = "seedbatch models lists them all; --allow-unknown-model passes others through"
         pointer: Pointer = (*self._here, "model") if "model" in self._entry else ("defaults", "model")
         return Finding(pointer, "model/unknown", f"there is no model {self._model}", f"{hint}{known}")
 
@@ -259,6 +349,10 @@ def _merged(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, 
     if "prompt" in entry:
         merged["prompt"] = entry["prompt"]
     return {name: value for name, value in merged.items() if value is not None}
+
+
+def _is_constant(value: Json) -> bool:
+    return "{" not in value if isinstance(value, str) else type(value) in _CONSTANT
 
 
 def _integral(value: Json) -> Json:

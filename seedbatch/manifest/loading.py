@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any, Final
 
 from seedbatch.domain.budget import Budget
 from seedbatch.domain.errors import Problem
-from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits
+from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, SourceFile
 from seedbatch.domain.money import Money, micros
+from seedbatch.manifest import collisions, sources
 from seedbatch.manifest.checks import shape
-from seedbatch.manifest.expand import Finding, Leniency, Wanted, expand
-from seedbatch.manifest.outputs import meeting_point
+from seedbatch.manifest.expand import Expansion, Finding, Leniency, Wanted
+from seedbatch.manifest.places import Pointer
 from seedbatch.manifest.reader import Document, Remark, read
+from seedbatch.manifest.wanted import Jobs, new_spool
 from seedbatch.models import catalogue
 
 # Of each file; beyond that nobody reads on, and one mistake in a template is many problems.
@@ -27,7 +30,10 @@ _MORE: Final = "problems/more"
 # Of each file. A few lines can stand for any number of jobs, each of them long: aliases times matrix times templates.
 _MOST_JOBS: Final = 1_000_000
 _MOST_TEXT: Final = 256 * 1024 * 1024
+# Of the rows of one source: they lie on disk, not in memory.
+_MOST_OF_ROWS: Final = 10_000_000
 _LONGEST_AXES: Final = 200
+_MOST_REMARKS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +45,45 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
+class _Told:
+    """Problems of one file, in the order in which they were found: the first hundred, and how many more there are."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.more = 0
+
+    def add(self, problem: Problem) -> None:
+        if len(self.problems) < _MOST_TOLD:
+            self.problems.append(problem)
+        else:
+            self.more += 1
+
+
 @dataclass(slots=True)
 class _Part:
-    """One file's share of a batch; what is wrong with it, and what is worth knowing."""
+    """One file's share of a batch; what is wrong with it and with its sources, and what is worth knowing."""
 
     document: Document
-    wanted: list[Wanted] = field(default_factory=list)
+    wanted: Collection[Wanted] = ()
     wrong: list[Remark] = field(default_factory=list)
     worth: list[Remark] = field(default_factory=list)
+    sources: dict[int, sources.Source] = field(default_factory=dict)
+    rows: defaultdict[str, _Told] = field(default_factory=lambda: defaultdict(_Told))
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing stops it."""
+        return not self.wrong and not self.rows
 
 
 def load(paths: Sequence[Path], *, allow_unknown_model: bool = False, allow_large_matrix: bool = False) -> Loaded:
     """Everything that these manifests want, or everything that is wrong with them.
 
-    Files that name one batch are one batch. Nothing is fetched, nothing outside the files is read, and whatever is
-    wrong with a file is a `Problem`, never an exception.
+    Files that name one batch are one batch. Nothing is fetched, nothing outside the files and their sources is read,
+    and whatever is wrong with a file is a `Problem`, never an exception.
+
+    Raises:
+        UsageError: there is no room on disk for the jobs of a large source.
     """
     leniency = Leniency(allow_unknown_model, allow_large_matrix)
     with _collector_resting():
@@ -63,19 +93,20 @@ def load(paths: Sequence[Path], *, allow_unknown_model: bool = False, allow_larg
 def _load(paths: Sequence[Path], leniency: Leniency) -> Loaded:
     problems: list[Problem] = []
     parts: list[_Part] = []
+    seen = collisions.Seen()
     for path in dict.fromkeys(paths):
         document = read(path)
         if isinstance(document, Problem):
             problems.append(document)
         else:
-            parts.append(_part(document, leniency))
+            parts.append(_part(path, document, leniency, seen))
     sound = [part for part in parts if isinstance(part.document.value, dict) and part.wanted]
-    _find_collisions(sound)
     _find_budgets(sound)
-    if not problems and not any(part.wrong for part in parts):
-        _find_repetitions(sound)
+    _find_twins(sound, seen, also_repetitions=not problems)
     for part in parts:
         problems += _told(part.document, part.wrong)
+        for told in part.rows.values():
+            problems += _with_more(_with_texts(part, told.problems), told.more)
     warnings = [warning for part in parts for warning in _told(part.document, part.worth)]
     batches = () if problems else tuple(_batches(sound))
     return Loaded(batches, _sorted(problems), _sorted(warnings))
@@ -93,30 +124,85 @@ def _collector_resting() -> Iterator[None]:
             gc.enable()
 
 
-def _part(document: Document, leniency: Leniency) -> _Part:
+def _part(path: Path, document: Document, leniency: Leniency, seen: collisions.Seen) -> _Part:
     part = _Part(document)
     checked = shape(document.value)
     part.wrong += checked.wrong
     if not checked.can_expand:
         return part
-    findings: list[Finding] = []
+    expansion = Expansion(document.value, document.file, catalogue(), leniency)
+    findings = _Findings()
+    wanted: list[Wanted] = []
     text = 0
-    wanted = expand(document.value, document.file, document.lines, catalogue(), leniency, skip=checked.bad_entries)
-    for one in wanted:
-        if isinstance(one, Wanted):
-            part.wanted.append(one)
-            text += len(one.job.address) + len(one.job.output) + _length(one.job.request.input)
+    for index, entry in enumerate(document.value.get("jobs", ())):
+        if index in checked.bad_entries:
+            continue
+        for one in expansion.of_entry(index, entry, document.lines[index]):
+            if isinstance(one, Finding):
+                findings.add(one)
+            else:
+                wanted.append(one)
+                seen.add(document.value["batch"], one.job)
+                text += len(one.job.address) + len(one.job.output) + _length(one.job.request.input)
+            if text > _MOST_TEXT:
+                part.wrong.append(_too_large(("jobs",), f"{_MOST_TEXT // 1024**2} MB of text"))
+                break
+            if len(wanted) + findings.count > _MOST_JOBS and not leniency.large_matrix:
+                part.wrong.append(_too_large(("jobs",), f"{_MOST_JOBS:,} jobs"))
+                break
         else:
-            findings.append(one)
-        if text > _MOST_TEXT:
-            part.wrong.append(_too_large(f"{_MOST_TEXT // 1024**2} MB of text"))
-            break
-        if len(part.wanted) + len(findings) > _MOST_JOBS and not leniency.large_matrix:
-            part.wrong.append(_too_large(f"{_MOST_JOBS:,} jobs"))
-            break
-    part.wrong += _gathered(one for one in findings if not one.warning)
-    part.worth += _gathered(one for one in findings if one.warning)
+            continue
+        break
+    part.wanted = wanted
+    if "sources" in document.value:
+        _read_sources(part, path, expansion, checked.bad_sources, findings, seen)
+    part.wrong += findings.remarks(warnings=False)
+    part.worth += findings.remarks(warnings=True)
     return part
+
+
+def _read_sources(
+    part: _Part,
+    path: Path,
+    expansion: Expansion,
+    skip: Collection[int],
+    findings: _Findings,
+    seen: collisions.Seen,
+) -> None:
+    """The jobs of every row, after those of `jobs`."""
+    spool = new_spool()
+    for one in part.wanted:
+        spool.add(one)
+    part.wanted = spool
+    for index, entry in enumerate(part.document.value["sources"]):
+        if index in skip:
+            continue
+        kind = "csv" if "csv" in entry else "jsonl"
+        at: Pointer = ("sources", index, kind)
+        try:
+            file = sources.locate(path, entry[kind])
+        except sources.Unusable as error:
+            part.wrong.append(Remark(at, error.code, error.message, error.hint))
+            continue
+        name = os.path.normpath(path.parent / entry[kind])
+        source = sources.Source(file, name, entry.get("delimiter", ",") if kind == "csv" else None)
+        part.sources[index] = source
+        before = len(spool)
+        for found_there in expansion.of_source(index, entry, source):
+            match found_there:
+                case Wanted():
+                    spool.add(found_there)
+                    seen.add(part.document.value["batch"], found_there.job)
+                case Problem():
+                    part.rows[found_there.file].add(found_there)
+                case Finding():
+                    findings.add(found_there)
+            if len(spool) - before > _MOST_OF_ROWS:
+                part.wrong.append(_too_large(at, f"{_MOST_OF_ROWS:,} jobs"))
+                break
+        if len(spool) == before and name not in part.rows and not findings.count:
+            message = f"{entry[kind]} holds no rows, so nothing is wanted of it"
+            part.wrong.append(Remark(at, "source/empty", message, "add rows, or remove the source"))
 
 
 def _length(value: Any) -> int:
@@ -132,35 +218,62 @@ def _length(value: Any) -> int:
             return 0
 
 
-def _too_large(what: str) -> Remark:
+def _too_large(at: Pointer, what: str) -> Remark:
     message = f"the jobs of this file come to more than {what}"
-    return Remark(("jobs",), "manifest/size", message, "split it; files that name one batch are one batch", at_key=True)
+    return Remark(at, "manifest/size", message, "split it; files that name one batch are one batch", at_key=True)
 
 
-def _gathered(findings: Iterable[Finding]) -> Iterator[Remark]:
-    """Each place once, however many combinations it concerns."""
-    groups: defaultdict[Remark, list[str]] = defaultdict(list)
-    for one in findings:
-        groups[Remark(one.pointer, one.code, one.message, one.hint, one.at_key)].append(one.axes)
-    for remark, axes in groups.items():
-        where = [text for text in dict.fromkeys(axes) if text]
-        if not where:
-            yield remark
-            continue
-        more = f" and {len(where) - 1:,} more" if len(where) > 1 else ""
-        axes_text = where[0] if len(where[0]) <= _LONGEST_AXES else f"{where[0][:_LONGEST_AXES]}…"
-        yield replace(remark, message=f"{remark.message} (where {axes_text}{more})")
+class _Findings:
+    """Each place once, however many combinations and rows it concerns."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        # For each remark, where it is so: the first words, and hashes of all.
+        self._groups: dict[bool, dict[Remark, tuple[str, set[int]]]] = {False: {}, True: {}}
+
+    def add(self, finding: Finding) -> None:
+        self.count += 1
+        groups = self._groups[finding.warning]
+        remark = Remark(finding.pointer, finding.code, finding.message, finding.hint, finding.at_key)
+        if remark not in groups:
+            if len(groups) >= _MOST_REMARKS:
+                return
+            groups[remark] = (finding.axes, set())
+        if finding.axes:
+            groups[remark][1].add(hash(finding.axes))
+
+    def remarks(self, *, warnings: bool) -> Iterator[Remark]:
+        for remark, (first, places) in self._groups[warnings].items():
+            if not first:
+                yield remark
+                continue
+            where = first if len(first) <= _LONGEST_AXES else f"{first[:_LONGEST_AXES]}…"
+            more = f" and {len(places) - 1:,} more" if len(places) > 1 else ""
+            before = "" if where.startswith("row ") else "where "
+            yield replace(remark, message=f"{remark.message} ({before}{where}{more})")
 
 
 def _told(document: Document, remarks: Sequence[Remark]) -> list[Problem]:
     """The remarks with their places, the last of very many standing for the rest."""
-    told = document.problems(remarks[:_MOST_TOLD])
-    rest = len(remarks) - _MOST_TOLD
-    if rest > 0:
-        last = told[-1]
-        more = f"and {rest:,} more in this file"
-        told.append(Problem(document.file, last.line, last.column, _MORE, more, "mend these first"))
-    return told
+    return _with_more(document.problems(remarks[:_MOST_TOLD]), len(remarks) - _MOST_TOLD)
+
+
+def _with_texts(part: _Part, told: Sequence[Problem]) -> list[Problem]:
+    """Problems that were found when the row was gone get its line from the file."""
+    missing = {problem.line for problem in told if problem.line and not problem.source}
+    source = next((one for one in part.sources.values() if told and one.file == told[0].file), None)
+    if not missing or source is None:
+        return [*told]
+    texts = source.texts(missing)
+    return [replace(one, source=one.source or texts.get(one.line, "")) if one.column == 1 else one for one in told]
+
+
+def _with_more(told: list[Problem], more: int) -> list[Problem]:
+    if more <= 0:
+        return told
+    last = told[-1]
+    rest = Problem(last.file, last.line, last.column, _MORE, f"and {more:,} more in this file", "mend these first")
+    return [*told, rest]
 
 
 def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -168,52 +281,58 @@ def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: (problem.file, problem.code == _MORE, problem)))
 
 
-def _find_collisions(parts: Sequence[_Part]) -> None:
-    """Jobs of one batch with one address, and jobs of any batch with one file."""
-    addresses: dict[tuple[str, str], tuple[_Part, Wanted]] = {}
-    outputs: dict[str, tuple[_Part, Wanted]] = {}
-    for part in parts:
-        batch = part.document.value["batch"]
-        for one in part.wanted:
-            twin = addresses.setdefault((batch, one.job.address), (part, one))
-            if twin[1] is not one:
-                part.wrong.append(_duplicate(part, one, twin))
-                continue
-            twin = outputs.setdefault(meeting_point(one.job.output), (part, one))
-            if twin[1] is not one:
-                message = f"{one.job.address} would write to {one.job.output}, and so would {twin[1].job.address}"
-                hint = "upper and lower case, and characters that become -, make no difference"
-                if twin[0] is part and twin[1].index == one.index:
-                    hint = "put {{ key }} into the output: it differs for every take and combination"
-                where = f" ({_place(part, twin)})"
-                part.wrong.append(Remark(("jobs", one.index, "output"), "job/output-taken", message + where, hint))
+def _find_twins(parts: Sequence[_Part], seen: collisions.Seen, *, also_repetitions: bool) -> None:
+    """Jobs of one batch with one address, jobs of any batch with one file, and requests that are made twice."""
+    shares = [collisions.Share(part.document.file, part.document.value["batch"], part.wanted) for part in parts]
+    addresses, files, requests = seen.twins(shares)
+    for twin in addresses:
+        part = parts[twin.share]
+        _wrong_job(part, twin.one, ("key",), *_duplicate(part, twin, parts[twin.first_share]))
+    for twin in files:
+        part, first = parts[twin.share], twin.first.job
+        job = twin.one.job
+        if job.address == first.address and shares[twin.share].batch == shares[twin.first_share].batch:
+            continue  # told above
+        where = _place(part, twin, parts[twin.first_share])
+        message = f"{job.address} would write to {job.output}, and so would {first.address} ({where})"
+        hint = "upper and lower case, and characters that become -, make no difference"
+        if part is parts[twin.first_share] and twin.first.at == twin.one.at and twin.first.row == twin.one.row:
+            hint = "put {{ key }} into the output: it differs for every take and combination"
+        _wrong_job(part, twin.one, ("output",), "job/output-taken", message, hint)
+    if not also_repetitions or not all(part.is_sound for part in parts):
+        return
+    for twin in requests:
+        # Two jobs with one request are two bills for what may be meant once.
+        message = f"{twin.one.job.address} asks for exactly what {twin.first.job.address} asks for"
+        hint = "if two are wanted, say takes: 2 on one job; otherwise remove one"
+        if twin.one.row:
+            message = f"{message} (row {twin.one.row:,})"
+        parts[twin.share].worth.append(Remark((*twin.one.at, "key"), "job/repeated", message, hint))
 
 
-def _duplicate(part: _Part, one: Wanted, twin: tuple[_Part, Wanted]) -> Remark:
-    at = ("jobs", one.index, "key")
-    if twin[0] is part and twin[1].index == one.index:
-        message = f"this key and its matrix give {one.job.address} more than once"
-        return Remark(at, "job/duplicate", message, "name every axis in the key, each value once")
-    message = f"the job {one.job.address} is wanted twice, here and {_place(part, twin)}"
-    return Remark(at, "job/duplicate", message, "give them different keys, or say takes: 2")
+def _wrong_job(part: _Part, one: Wanted, at: Pointer, code: str, message: str, hint: str) -> None:
+    """A problem of one job: in the manifest, or at its row."""
+    if not one.row:
+        part.wrong.append(Remark((*one.at, *at), code, message, hint))
+        return
+    told = f"{message} (row {one.row:,})"
+    part.rows[one.job.file].add(Problem(one.job.file, one.job.line, 1, code, told, hint))
 
 
-def _place(part: _Part, twin: tuple[_Part, Wanted]) -> str:
-    line = twin[1].job.line
-    return f"on line {line}" if twin[0] is part else f"in {twin[0].document.file}:{line}"
+def _duplicate(part: _Part, twin: collisions.Twin, first: _Part) -> tuple[str, str, str]:
+    address = twin.one.job.address
+    if first is part and twin.first.at == twin.one.at and twin.first.row == twin.one.row:
+        message = f"this key and its matrix give {address} more than once"
+        return "job/duplicate", message, "name every axis in the key, each value once"
+    message = f"the job {address} is wanted twice, here and {_place(part, twin, first)}"
+    hint = "give them different keys, or say takes: 2"
+    return "job/duplicate", message, "let the key name a column that differs in every row" if twin.one.row else hint
 
 
-def _find_repetitions(parts: Sequence[_Part]) -> None:
-    """Two jobs with one request are two bills for what may be meant once."""
-    seen: dict[tuple[str, str, int], JobSpec] = {}
-    for part in parts:
-        batch = part.document.value["batch"]
-        for index, job in ((one.index, one.job) for one in part.wanted):
-            first = seen.setdefault((batch, job.fingerprint, job.take), job)
-            if first is not job:
-                message = f"{job.address} asks for exactly what {first.address} asks for"
-                hint = "if two are wanted, say takes: 2 on one job; otherwise remove one"
-                part.worth.append(Remark(("jobs", index, "key"), "job/repeated", message, hint))
+def _place(part: _Part, twin: collisions.Twin, first: _Part) -> str:
+    job = twin.first.job
+    here = first is part and job.file == twin.one.job.file
+    return f"on line {job.line}" if here else f"in {job.file}:{job.line}"
 
 
 def _find_budgets(parts: Sequence[_Part]) -> None:
@@ -254,14 +373,22 @@ def _batches(parts: Sequence[_Part]) -> Iterator[BatchSpec]:
         digests = [part.document.digest for part in group]
         yield BatchSpec(
             name=name,
-            jobs=tuple(one.job for part in group for one in part.wanted),
+            jobs=_jobs(group),
             limits=limits,
             budget=_budget(group),
             # A retry costs money: a file that does not ask for it is taken at its word.
             attempts=min(int(part.document.value.get("retry", {}).get("attempts", 1)) for part in group),
             manifest=",".join(part.document.file for part in group),
             digest=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
+            sources=tuple(SourceFile(one.file, one.digest) for part in group for one in part.sources.values()),
         )
+
+
+def _jobs(group: Sequence[_Part]) -> Collection[JobSpec]:
+    """The jobs of a batch's files in turn; those of rows stay where they are."""
+    if any(part.sources for part in group):
+        return Jobs(tuple(part.wanted for part in group))
+    return tuple(one.job for part in group for one in part.wanted)
 
 
 def _limits(named: dict[str, Any]) -> Limits:

@@ -45,4 +45,4 @@ def file_name(output: str) -> str:
 
 def meeting_point(name: str) -> str:
     """Equal for two names that one file system or another takes for the same file."""
-    return unicodedata.normalize("NFC", name).casefold()
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()

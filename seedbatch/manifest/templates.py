@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache, lru_cache, partial
 from typing import Any, Final
 
 from seedbatch.domain.fingerprint import Json
@@ -15,6 +15,8 @@ _LONGEST: Final = 100_000
 _MOST_EXACT: Final = 2**53
 _WHOLE: Final = re.compile(r"\{\{-?((?:(?!\{\{|\}\}|\{%|%\}).)*?)-?\}\}", re.DOTALL)
 _NAME: Final = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
+# A name, or the text in `row["Shot ID"]`.
+_WORD: Final = re.compile(r"\[ *(?:\"([^\"]*)\"|'([^']*)') *\]|[A-Za-z_][A-Za-z0-9_]*")
 _UNKNOWN: Final = re.compile(r"'([^']*)' is undefined")
 
 Names = Mapping[str, Json]
@@ -43,7 +45,7 @@ def render(value: Json, names: Names) -> Json:
     """
     match value:
         case str():
-            return _rendered(value, names) if is_template(value) else value
+            return _filler(value)(names) if is_template(value) else value
         case list():
             return [render(item, names) for item in value]
         case dict():
@@ -58,7 +60,7 @@ def text(template: str, names: Names) -> str:
     Raises:
         Wrong: as `render`.
     """
-    return scalar_text(_rendered(template, names)) if is_template(template) else template
+    return scalar_text(_filler(template)(names)) if is_template(template) else template
 
 
 def scalar_text(value: Any) -> str:
@@ -80,10 +82,47 @@ def scalar_text(value: Any) -> str:
             )
 
 
+@lru_cache(maxsize=4096)
+def _filler(template: str) -> Callable[[Names], Json]:
+    """What fills a template.
+
+    Compiling takes Jinja a millisecond, and a large manifest has a hundred thousand prompts with nothing but
+    `{{ name }}` in them: those it never sees.
+    """
+    pieces = _pieces(template)
+    if pieces is None:
+        return partial(_rendered, template)
+
+    return _one(template, pieces) if isinstance(pieces, str) else _several(template, pieces)
+
+
+def _one(template: str, name: str) -> Callable[[Names], Json]:
+    def fill(names: Names) -> Json:
+        try:
+            value = names[name]
+        except KeyError:
+            return _rendered(template, names)  # which finds the words for it
+        return value if value.__class__ is str and len(value) <= _LONGEST else _checked(value)
+
+    return fill
+
+
+def _several(template: str, pieces: tuple[str, ...]) -> Callable[[Names], Json]:
+    def fill(names: Names) -> Json:
+        parts = [*pieces]
+        try:
+            for index in range(1, len(parts), 2):
+                parts[index] = scalar_text(names[parts[index]])
+        except KeyError:
+            return _rendered(template, names)
+        filled = "".join(parts)
+        _check_length(len(filled))
+        return filled
+
+    return fill
+
+
 def _rendered(template: str, names: Names) -> Json:
-    simple = _filled(template, names)
-    if simple is not None:
-        return _checked(simple[0])
     from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError  # noqa: PLC0415 - most manifests never need it
 
     if len(template) > _LONGEST:
@@ -105,20 +144,39 @@ def _rendered(template: str, names: Names) -> Json:
         raise Wrong("template/failed", f"the template fails: {error}") from None
 
 
-def _filled(template: str, names: Names) -> tuple[Json] | None:
-    """The result of a template with nothing but `{{ name }}` in it, or None where Jinja has to look.
-
-    Compiling takes Jinja a millisecond, and a large manifest has a hundred thousand prompts of this kind.
-    """
+def _pieces(template: str) -> str | tuple[str, ...] | None:
+    """Text and names in turn, the one name of a template that is nothing else, or None for what only Jinja reads."""
     parts = _NAME.split(template)
     literal = "".join(parts[::2])
-    if "{" in literal or "}" in literal or not names.keys() >= set(parts[1::2]):
+    if "{" in literal or "}" in literal:
         return None
     if len(parts) == 3 and not parts[0].strip() and not parts[2].strip():  # noqa: PLR2004 - before, the name, after
-        return (names[parts[1]],)
-    parts[1::2] = [scalar_text(names[name]) for name in parts[1::2]]
-    _check_length(sum(map(len, parts)))
-    return ("".join(parts),)
+        return parts[1]
+    return tuple(parts)
+
+
+def names_in(value: Json, names: Collection[str]) -> Iterator[str]:
+    """Those of `names` that the templates in a value speak of."""
+    match value:
+        case str() if is_template(value):
+            for found in _WORD.finditer(value):
+                word = found.group(1) or found.group(2) or found.group(0)
+                if word in names:
+                    yield word
+        case list():
+            for item in value:
+                yield from names_in(item, names)
+        case dict():
+            for item in value.values():
+                yield from names_in(item, names)
+        case _:
+            pass
+
+
+def single_name(value: Json) -> str | None:
+    """The name that a template consists of (`{{ seconds }}`), if it does."""
+    pieces = _pieces(value) if isinstance(value, str) and is_template(value) else None
+    return pieces if isinstance(pieces, str) else None
 
 
 @cache

@@ -126,11 +126,14 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from samples import NOON
+from seedbatch.ledger import schema
 from seedbatch.ledger.care import examine
 from seedbatch.ledger.migrations import migrations
 from seedbatch.ledger.sqlite import SqliteLedger
 
-@migrations(name="0002_colour")
+schema.MIGRATIONS += ("9999_colour",)
+
+@migrations(name="9999_colour")
 def colour(db):
     db.conn.execute("ALTER TABLE jobs ADD COLUMN colour TEXT")
 

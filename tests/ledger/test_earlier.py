@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from samples import NOON
+from sqlite_utils import Database
 
 from seedbatch.domain.errors import LedgerDamaged
+from seedbatch.domain.selection import choice
 from seedbatch.domain.states import JobState
 from seedbatch.ledger.care import examine
+from seedbatch.ledger.checksums import SEALED
+from seedbatch.ledger.migrations import migrations
 from seedbatch.ledger.opening import bring_up_to_date
 from seedbatch.ledger.reader import SqliteRecords
+from seedbatch.ledger.schema import MIGRATIONS
 from seedbatch.ledger.sqlite import SqliteLedger
 
 EARLIER = sorted((Path(__file__).parent / "earlier").glob("*.db"))
@@ -25,6 +31,15 @@ def old(request, tmp_path):
     path = tmp_path / "ledger.db"
     shutil.copy(request.param, path)
     return path
+
+
+def ask(path, query):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def applied(path):
+    return [name for (name,) in ask(path, "SELECT name FROM _sqlite_migrations ORDER BY id")]
 
 
 def held(path):
@@ -70,8 +85,38 @@ def test_a_damaged_one_is_not_brought_up_to_date(old):
     with sqlite3.connect(old) as connection:
         connection.execute("UPDATE jobs SET price = 1, currency = 'USD' WHERE address = 'pending'")
     connection.close()
+    before = applied(old)
     with pytest.raises(LedgerDamaged):
         bring_up_to_date(old)
-    with sqlite3.connect(old) as connection:
-        assert connection.execute("SELECT name FROM _sqlite_migrations").fetchall() == [("0001_first_tables",)]
-    connection.close()
+    assert applied(old) == before
+
+
+def test_every_migration_but_the_latest_left_a_ledger():
+    assert [path.stem for path in EARLIER] == [name.partition("_")[0] for name in MIGRATIONS[:-1]]
+    assert [migration.name for migration in migrations.pending(Database(memory=True))] == list(MIGRATIONS)
+
+
+def test_seals_stay_where_no_column_is_new(old):
+    """So a row that was damaged unseen keeps the seal that says so."""
+    tables = sorted({name for (name,) in ask(old, "SELECT name FROM sqlite_master")} & set(SEALED) - {"meta"})
+    names = {table: columns(old, table) for table in tables}
+    seals = {table: ask(old, f"SELECT rowid, checksum FROM {table}") for table in tables}  # noqa: S608
+    bring_up_to_date(old)
+    same = [table for table in tables if columns(old, table) == names[table]]
+    assert {"jobs", "events", "artifacts"} <= set(same)
+    assert "batches" not in same
+    assert {table: ask(old, f"SELECT rowid, checksum FROM {table}") for table in same} == {  # noqa: S608
+        table: seals[table] for table in same
+    }
+    assert examine(old, files=False, accept_as=None, now=NOON).ledger == ()
+
+
+def columns(path, table):
+    return ask(path, f"SELECT name FROM pragma_table_info('{table}')")  # noqa: S608
+
+
+def test_its_jobs_can_be_selected(old):
+    bring_up_to_date(old)
+    with closing(SqliteRecords(old)) as records:
+        assert [job.address for job in records.select(choice(["tag:one,duration=5,ratio=16:9"]))] == list(HELD)
+    assert ask(old, "SELECT sources FROM batches") == [("[]",)]

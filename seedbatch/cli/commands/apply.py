@@ -20,9 +20,10 @@ from seedbatch.cli.words import count, say
 from seedbatch.domain.errors import Exit, UsageError
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.records import Accounts
-from seedbatch.domain.work import Caps
+from seedbatch.domain.work import Caps, JobName
 
 if TYPE_CHECKING:
+    from seedbatch.domain.selection import Choice
     from seedbatch.engine.forecast import Forecast
     from seedbatch.engine.plan import Plan
     from seedbatch.settings import Settings
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.command("apply")
 @options.manifests
 @options.place
+@options.selection
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before spending.")
 @click.option("--no-wait", is_flag=True, help="Return after submitting; `seedbatch collect` goes on later.")
 @click.option("--no-download", is_flag=True, help="Leave results at the provider (links die after seven days).")
@@ -51,6 +53,8 @@ def command(
     paths: tuple[Path, ...],
     ledger: Path | None,
     sandbox: bool,
+    selects: tuple[str, ...],
+    excludes: tuple[str, ...],
     yes: bool,
     no_wait: bool,
     no_download: bool,
@@ -81,6 +85,7 @@ def command(
     """
     from seedbatch.manifest import commit_of
 
+    choice = options.choice_of(selects, excludes)
     settings = options.settings_of(
         ledger=ledger,
         sandbox=sandbox,
@@ -102,14 +107,15 @@ def command(
     commit, dirty = commit_of(paths)
     batches = tuple(replace(batch, commit=commit, dirty=dirty) for batch in batches)
     caps = caps_of(settings, batches, max_jobs=max_jobs, max_cost=max_cost, allow_violations=allow_violations)
-    manner = _Manner(yes, no_wait, no_download, fail_fast, retry_failed, bind, as_json, quiet, verbose)
+    manner = _Manner(choice, yes, no_wait, no_download, fail_fast, retry_failed, bind, as_json, quiet, verbose)
     return _apply(settings, batches, caps, manner)
 
 
 @dataclass(frozen=True, slots=True)
 class _Manner:
-    """How to go about it."""
+    """How to go about it, and with which jobs."""
 
+    choice: Choice
     yes: bool
     no_wait: bool
     no_download: bool
@@ -122,6 +128,7 @@ class _Manner:
 
 
 def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manner: _Manner) -> int:
+    from seedbatch.cli.plans import left_out
     from seedbatch.cli.running import carry_out, closing_words
     from seedbatch.engine.plan import Action
     from seedbatch.engine.run import Errand, Until
@@ -130,7 +137,9 @@ def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manne
 
     key = api_key(os.environ, settings)
     plan, coming = _planned(settings, batches, caps, manner)
-    _show(plan, coming, manner)
+    if not (plan.jobs or manner.choice.everything):
+        raise UsageError(left_out(plan, batches), hint="seedbatch plan --select EXPR tells what a selection means")
+    _show(plan, coming, batches, manner)
     if plan.submissions and settings.public_url is None and not (settings.provider_is_local or manner.quiet):
         callbacks.say_silence()
     if plan.submissions and not _agreed(coming, settings, manner):
@@ -144,8 +153,9 @@ def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manne
         collect=not manner.no_wait,
         download=not (manner.no_wait or manner.no_download),
         fail_fast=manner.fail_fast,
+        chosen=_names(plan, manner.choice),
     )
-    again = [job.known.job_id for job in plan.jobs if job.action is Action.RETRY and job.known is not None]
+    again = [job.known.job_id for job in plan.of(Action.RETRY) if job.known is not None]
     outcome = asyncio.run(
         carry_out(
             settings,
@@ -174,7 +184,7 @@ def _planned(settings: Settings, batches: Sequence[BatchSpec], caps: Caps, manne
     check_output(settings)
     records = open_records(settings)
     try:
-        plan = make_plan(batches, records, retry_failed=manner.retry_failed)
+        plan = make_plan(batches, records, retry_failed=manner.retry_failed, choice=manner.choice)
         foreign = foreign_files(plan, records, taken_names(settings))
         accounts = Accounts() if records is None else records.accounts(datetime.now(UTC))
     finally:
@@ -190,11 +200,18 @@ def _planned(settings: Settings, batches: Sequence[BatchSpec], caps: Caps, manne
     return plan, forecast(plan, batches, accounts, caps)
 
 
-def _show(plan: Plan, coming: Forecast, manner: _Manner) -> None:
-    from seedbatch.cli.plans import plan_lines
+def _names(plan: Plan, choice: Choice) -> frozenset[JobName] | None:
+    """The jobs that the run is about; None if it leaves none out."""
+    return None if choice.everything else frozenset(JobName(job.batch, job.address) for job in plan.jobs)
+
+
+def _show(plan: Plan, coming: Forecast, batches: Sequence[BatchSpec], manner: _Manner) -> None:
+    from seedbatch.cli.plans import left_out, plan_lines
 
     if manner.quiet:
         return
+    if not manner.choice.everything:
+        say(left_out(plan, batches))
     for line, colour in plan_lines(plan, verbose=manner.verbose):
         say(line, colour)
     say()

@@ -4,18 +4,14 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from seedbatch.cli import options
 from seedbatch.cli.spending import money_json
-from seedbatch.cli.words import short_path
+from seedbatch.cli.words import say, short_path
 from seedbatch.domain.records import RecordedJob, Standing
 from seedbatch.domain.states import JobState
-
-if TYPE_CHECKING:
-    from seedbatch.ports import Records
 
 
 @click.command("list")
@@ -24,6 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--state", "states", multiple=True, type=click.Choice([str(state) for state in JobState]), help="Only these."
 )
+@options.selection
 @click.option("--all", "everything", is_flag=True, help="Earlier revisions and orphans as well.")
 @options.as_json
 def command(
@@ -31,6 +28,8 @@ def command(
     sandbox: bool,
     batches: tuple[str, ...],
     states: tuple[str, ...],
+    selects: tuple[str, ...],
+    excludes: tuple[str, ...],
     everything: bool,
     as_json: bool,
 ) -> None:
@@ -38,11 +37,13 @@ def command(
     from seedbatch.cli.reading import open_or_say
     from seedbatch.cli.tables import print_table
 
+    choice = options.choice_of(selects, excludes)
     records = open_or_say(options.settings_of(ledger=ledger, sandbox=sandbox))
     if records is None:
         return
     try:
-        jobs = _chosen(records, batches, states, everything=everything)
+        found = records.select(choice, batches or None, [JobState(state) for state in states])
+        jobs = _told(job for job in found if everything or job.standing is Standing.CURRENT)
         if as_json:
             for job in jobs:
                 click.echo(json.dumps(job_json(job), ensure_ascii=False))
@@ -53,14 +54,13 @@ def command(
         records.close()
 
 
-def _chosen(
-    records: Records, batches: tuple[str, ...], states: tuple[str, ...], *, everything: bool
-) -> Iterator[RecordedJob]:
-    for job in records.jobs(batches or None):
-        if states and job.state not in states:
-            continue
-        if everything or job.standing is Standing.CURRENT:
-            yield job
+def _told(jobs: Iterator[RecordedJob]) -> Iterator[RecordedJob]:
+    """The jobs; if there is none, that is said."""
+    number = 0
+    for number, job in enumerate(jobs, start=1):  # noqa: B007 - counted, not used
+        yield job
+    if not number:
+        say("No job matches.")
 
 
 def _row(job: RecordedJob) -> tuple[str, ...]:

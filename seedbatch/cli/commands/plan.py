@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +8,9 @@ import click
 
 from seedbatch.cli import options
 from seedbatch.cli.loading import load_manifests
-from seedbatch.cli.plans import closing, plan_json, plan_lines
+from seedbatch.cli.plans import closing, left_out, plan_json, plan_lines
 from seedbatch.cli.spending import caps_of, forecast_lines
-from seedbatch.cli.words import fitted
+from seedbatch.cli.words import fitted, say
 from seedbatch.domain.errors import Exit
 from seedbatch.domain.records import Accounts
 
@@ -19,6 +18,7 @@ from seedbatch.domain.records import Accounts
 @click.command("plan")
 @options.manifests
 @options.place
+@options.selection
 @options.prices
 @options.leniency
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
@@ -28,6 +28,8 @@ def command(
     paths: tuple[Path, ...],
     ledger: Path | None,
     sandbox: bool,
+    selects: tuple[str, ...],
+    excludes: tuple[str, ...],
     prices: Path | None,
     allow_unknown_model: bool,
     allow_large_matrix: bool,
@@ -46,6 +48,7 @@ def command(
     from seedbatch.engine.plan import make_plan
     from seedbatch.wiring import open_records, refuse_a_lost_ledger
 
+    choice = options.choice_of(selects, excludes)
     settings = options.settings_of(ledger=ledger, sandbox=sandbox, prices=prices)
     batches = load_manifests(
         paths, settings, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix
@@ -53,14 +56,17 @@ def command(
     refuse_a_lost_ledger(settings)
     records = open_records(settings)
     try:
-        plan = make_plan(batches, records)
+        plan = make_plan(batches, records, choice=choice)
         accounts = Accounts() if records is None else records.accounts(datetime.now(UTC))
     finally:
         if records is not None:
             records.close()
+    if not choice.everything:
+        say(left_out(plan, batches))
     coming = forecast(plan, batches, accounts, caps_of(settings, batches))
     if form == "json":
-        click.echo(json.dumps(plan_json(plan, coming), ensure_ascii=False))
+        for piece in plan_json(plan, coming):
+            click.echo(piece, nl=False)
     else:
         for line, colour in plan_lines(plan, verbose=verbose):
             click.secho(fitted(line, sys.stdout), bold=colour == "bold", fg=None if colour in {"", "bold"} else colour)

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import spec
 
-from seedbatch.domain.difference import Change, Known, difference
+from seedbatch.domain.difference import Change, Difference, Known, Step
 from seedbatch.domain.records import Standing
 from seedbatch.domain.states import JobState
 
@@ -21,6 +21,25 @@ def job(key, take=1, prompt="one"):
 
 def known(wanted, *, job_id=1, revision=1, standing=Standing.CURRENT, state=JobState.PENDING, tried=False):
     return Known(job_id, wanted.base, wanted.take, revision, standing, state, wanted.fingerprint, tried)
+
+
+@dataclass
+class Found:
+    steps: list[Step]
+    vanished: tuple[Known, ...]
+
+
+def difference(wanted, rows):
+    """All of a difference, from rows in memory."""
+
+    def revisions(chunk):
+        names = {(one.base, one.take) for one in chunk}
+        return [row for row in rows if (row.base, row.take) in names]
+
+    found = Difference(wanted, revisions)
+    steps = list(found.steps())
+    assert [found.keeps(row) for row in rows] == [any(step.target == row for step in steps) for row in rows]
+    return Found(steps, tuple(row for row in rows if found.vanished(row)))
 
 
 def recorded(found, rows=()):

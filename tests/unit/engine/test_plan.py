@@ -239,3 +239,16 @@ async def test_only_what_is_submitted_is_asked_about(past):
     await past.declare(spec("a"))
     await past.bring(S.RUNNING)
     assert past.foreign({"b/a-1"}, spec("a")) == []
+
+
+def test_a_plan_of_very_many_jobs_is_the_same_plan():
+    count = 30_000
+    specs = [spec(f"k{number}") for number in range(count)]
+    plan = make_plan([batch(*specs)], None)
+    assert not isinstance(plan.jobs, tuple)  # they lie on disk
+    assert len(plan.jobs) == plan.submissions == plan.counts[Action.CREATE] == count
+    assert [job.address for job in plan.jobs] == [one.address for one in specs]
+    assert sum(1 for _ in plan.of(Action.CREATE)) == count
+    assert list(plan.of(Action.RETRY)) == []
+    lying = foreign_files(plan, None, lambda names: [name for name in names if name.endswith("99-1")])
+    assert [job.address for job in lying] == [one.address for one in specs if one.key.endswith("99")]

@@ -1,0 +1,116 @@
+"""Names that are wanted twice, and requests: found by their hashes, so that a million rows stay small.
+
+Only where a hash came twice are the jobs looked at once more, for the words.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from seedbatch.domain.jobs import JobSpec
+from seedbatch.manifest.expand import Wanted
+from seedbatch.manifest.outputs import meeting_point
+
+# So that what is compared at once is a small part of all.
+_PARTS: Final = 64
+_MOST_TOLD: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One file's share of a batch, by the file's name."""
+
+    file: str
+    batch: str
+    wanted: Collection[Wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A job that wants what an earlier one wants; `share` and `first_share` are indices of their shares."""
+
+    share: int
+    one: Wanted
+    first_share: int
+    first: Wanted
+
+
+class Hashes:
+    """Hashes of many keys, at eight bytes each, and which of them came more than once."""
+
+    def __init__(self) -> None:
+        self._parts = [array("q") for _ in range(_PARTS)]
+
+    def add(self, found: int) -> None:
+        """Remember one."""
+        self._parts[found % _PARTS].append(found)
+
+    def repeated(self) -> set[int]:
+        """The hashes that came more than once."""
+        twice = set[int]()
+        for part in self._parts:
+            seen = set(part)
+            if len(seen) == len(part):
+                continue
+            seen.clear()
+            for found in part:
+                (twice if found in seen else seen).add(found)
+        return twice
+
+
+Key = Callable[[str, JobSpec], object]
+
+
+def same_address(batch: str, job: JobSpec) -> object:
+    """Equal for jobs of one batch with one address."""
+    return batch, job.address
+
+
+def same_file(_batch: str, job: JobSpec) -> object:
+    """Equal for jobs that would write one file."""
+    return meeting_point(job.output)
+
+
+def same_request(batch: str, job: JobSpec) -> object:
+    """Equal for jobs of one batch that ask for the same."""
+    return batch, job.fingerprint, job.take
+
+
+KEYS: Final[tuple[Key, ...]] = (same_address, same_file, same_request)
+
+
+class Seen:
+    """What was wanted so far, as hashes."""
+
+    def __init__(self) -> None:
+        self._hashes = [Hashes() for _ in KEYS]
+
+    def add(self, batch: str, job: JobSpec) -> None:
+        """Remember one."""
+        for key, known in zip(KEYS, self._hashes, strict=True):
+            known.add(hash(key(batch, job)))
+
+    def twins(self, shares: Sequence[Share]) -> list[list[Twin]]:
+        """For each of `KEYS` the jobs whose key an earlier job has, at most a thousand of each."""
+        return [list(_twins(shares, key, known.repeated())) for key, known in zip(KEYS, self._hashes, strict=True)]
+
+
+def _twins(shares: Sequence[Share], key: Key, repeated: set[int]) -> Iterator[Twin]:
+    if not repeated:
+        return
+    first: dict[object, tuple[int, Wanted]] = {}
+    told = 0
+    for index, share in enumerate(shares):
+        for one in share.wanted:
+            name = key(share.batch, one.job)
+            if hash(name) not in repeated:
+                continue
+            known, earlier = first.setdefault(name, (index, one))
+            if earlier is not one:
+                yield Twin(index, one, known, earlier)
+                told += 1
+                if told == _MOST_TOLD:
+                    return

@@ -1,0 +1,47 @@
+"""The jobs that manifests want, where there may be a million of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from seedbatch.domain.jobs import JobSpec, Request
+from seedbatch.manifest.expand import Wanted
+from seedbatch.spool import Spool
+
+
+class Jobs(Collection[JobSpec]):
+    """The jobs of several files, one after the other."""
+
+    def __init__(self, parts: Sequence[Collection[Wanted]]) -> None:
+        self._parts = parts
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __iter__(self) -> Iterator[JobSpec]:
+        for part in self._parts:
+            for one in part:
+                yield one.job
+
+    def __contains__(self, job: object) -> bool:
+        return any(one == job for one in self)
+
+
+def new_spool() -> Spool[Wanted]:
+    """Room for any number of jobs."""
+    return Spool(_packed, _unpacked)
+
+
+def _packed(one: Wanted) -> tuple[Any, ...]:
+    job = one.job
+    return (
+        *(one.at, one.row, job.address, job.base, job.key, job.take, dict(job.axes), job.request.model),
+        *(dict(job.request.input), job.fingerprint, job.output, job.tags, job.file, job.line),
+    )
+
+
+def _unpacked(packed: tuple[Any, ...]) -> Wanted:
+    at, row, address, base, key, take, axes, model, params, fingerprint, output, tags, file, line = packed
+    request = Request(model, params)
+    return Wanted(at, JobSpec(address, base, key, take, axes, request, fingerprint, output, tags, file, line), row)
