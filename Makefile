@@ -4,8 +4,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 
-# What the tests of docs/examples start. Debian keeps nginx where only root's shell looks.
-MISSING = $(strip $(foreach program,nginx caddy systemd-analyze,$(if $(shell PATH="$$PATH:/usr/sbin" command -v $(program)),,$(program))))
+# What the tests of docs/examples start, and what those of editors install. Debian keeps nginx where only root's shell looks.
+EDITOR := build/editor
+MISSING = $(strip $(foreach program,nginx caddy systemd-analyze,$(if $(shell PATH="$$PATH:/usr/sbin" command -v $(program)),,$(program))) \
+  $(if $(shell test -x $(EDITOR)/node_modules/.bin/yaml-language-server && command -v node),,npm))
 LEFT_OUT = $(foreach program,$(subst -,_,$(MISSING)),and not $(program))
 
 .PHONY: demo test check torture mutants bench clean
@@ -15,8 +17,8 @@ demo: $(VENV)/.demo
 	@echo
 	@$(BIN)/seedbatch list --sandbox
 
-test: check
-	@$(if $(MISSING),echo "Left out: tests of docs/examples. Not installed here: $(MISSING)")
+test: check $(EDITOR)/.tried
+	@$(if $(MISSING),echo "Left out: tests of docs/examples and of editors that need what is not installed here: $(MISSING)")
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(MISSING),-k "test $(LEFT_OUT)")
 
 check: $(VENV)/.test
@@ -28,10 +30,10 @@ check: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python bench/run.py
 
-# Two thousand kills and two hundred of a listener, a hundred thousand histories, ten thousand tasks that nobody announces,
-# and every crash point in every way: some hours.
+# Two thousand kills and two hundred of a listener, a hundred thousand histories, a million manifests, ten thousand tasks that
+# nobody announces, and every crash point in every way: some hours.
 torture: $(VENV)/.test
-	SEEDBATCH_KILLS=334 SEEDBATCH_HISTORIES=100000 SEEDBATCH_MACHINE=10000 SEEDBATCH_CRASH=all SEEDBATCH_FUZZ=1000 \
+	SEEDBATCH_KILLS=334 SEEDBATCH_HISTORIES=100000 SEEDBATCH_MACHINE=10000 SEEDBATCH_CRASH=all SEEDBATCH_FUZZ=1000 SEEDBATCH_MANIFESTS=1000000 \
 	SEEDBATCH_LISTENER_KILLS=200 SEEDBATCH_FIRE=10 SEEDBATCH_QUIET=10000 $(BIN)/python -m pytest -n 2 tests/proof tests/crash tests/engine/test_fuzz.py
 
 # Two thousand small mistakes, one at a time, in what decides about money: see docs/mutants.md. An hour or so.
@@ -54,6 +56,12 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 
 $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+# A language server and a schema, for the tests that look at manifests as an editor does. Without npm they are left out.
+$(EDITOR)/.tried: tests/acceptance/editor/package-lock.json
+	@mkdir -p $(EDITOR) && cp tests/acceptance/editor/package*.json $(EDITOR)
+	@-cd $(EDITOR) && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 $(VENV)/.mutants: $(BIN)/python pyproject.toml

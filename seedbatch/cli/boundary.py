@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from seedbatch.cli.words import problems_text, say
+from seedbatch.cli.words import more_about, problems_text, say
 from seedbatch.domain.errors import Exit, ManifestInvalid, SeedbatchError
 
 
@@ -80,6 +80,9 @@ def _tell(error: SeedbatchError) -> int:
     say(f"Error: {error.message}")
     if error.hint:
         say(f"  → {error.hint}")
+    elif isinstance(error, ManifestInvalid) and sys.stderr.isatty():
+        for text in more_about(error.problems):
+            say(text)
     return int(error.exit)
 
 

@@ -11,6 +11,8 @@ from click.shell_completion import CompletionItem
 COMMANDS = {
     "init": "Write a first manifest, a .gitignore and a CI example.",
     "validate": "Check manifests without asking the provider.",
+    "explain": "Explain the code of a problem, and how to mend it.",
+    "fmt": "Bring manifests into their canonical form.",
     "plan": "Show what applying would do, and why.",
     "apply": "Submit, collect and download what manifests ask for.",
     "collect": "Ask once about what is running, and download what is done.",
@@ -23,6 +25,7 @@ COMMANDS = {
     "abandon": "Give up unfinished jobs.",
     "ledger": "Care for the ledger: check, backup, rebuild.",
     "doctor": "Look at everything that a run depends on.",
+    "models": "List the models, or tell what one accepts.",
     "schema": "Print the JSON Schema of manifests, or of a model.",
     "sandbox": "Run the stand-in provider.",
 }

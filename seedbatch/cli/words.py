@@ -73,6 +73,18 @@ def problems_text(problems: Iterable[Problem]) -> Iterator[str]:
             yield f"        → {clean(problem.hint)}"
 
 
+# Codes whose message says all that there is to say.
+_PLAIN = frozenset({"file/unreadable", "problems/more"})
+
+
+def more_about(problems: Iterable[Problem]) -> Iterator[str]:
+    """The command that explains the first problem at length, if there is more to say than its message says."""
+    for problem in problems:
+        if problem.code not in _PLAIN:
+            yield f"  → seedbatch explain {problem.code}"
+            return
+
+
 def _window(source: str, column: int, width: int = 100) -> tuple[str, int]:
     """The part of a long line around a 1-based column, and where the caret goes below it."""
     start = 0 if len(source) <= width else max(0, min(column - 1 - width // 2, len(source) - width))

@@ -12,7 +12,7 @@ batch: {batch}
 # What every job starts from. seedbatch schema seedance-2.0-fast tells what is allowed.
 defaults:
   model: seedance-2.0-fast
-  input: {{resolution: 480p, ratio: 16:9, duration: 5}}
+  input: {{resolution: 480p, ratio: "16:9", duration: 5}}
 
 # Values for templates.
 vars:
@@ -24,14 +24,14 @@ jobs:
 
   # A job for every season: river-seasons[season=spring], river-seasons[season=autumn]
   - key: river-seasons
-    matrix: {{season: [spring, autumn]}}
     prompt: "A river winding through a birch forest in {{{{ season }}}}, aerial view, {{{{ style }}}}"
+    matrix: {{season: [spring, autumn]}}
 
   # The same request twice, to choose from: market#1, market#2
   - key: market
-    takes: 2
-    input: {{ratio: 9:16}}
     prompt: "A night market in the rain, hand-held, neon reflections, {{{{ style }}}}"
+    input: {{ratio: "9:16"}}
+    takes: 2
 """
 
 

@@ -27,7 +27,8 @@ jobs:
         with:
           python-version: "3.12"
       - run: pip install seedbatch
-      - run: seedbatch validate manifests/*.yaml
+      - run: seedbatch validate --format github manifests/*.yaml
+      - run: seedbatch fmt --check manifests/*.yaml
 """
 
 
@@ -37,7 +38,8 @@ jobs:
 def command(folder: Path, batch: str) -> None:
     """Write a first manifest, its schema, a .gitignore and a CI example into FOLDER (here by default).
 
-    Files that exist are left as they are.
+    Files that exist are left as they are. The schema stands beside the manifest, for editors: it belongs into git, and
+    `seedbatch schema` prints it anew.
     """
     from seedbatch.domain.jobs import KEY
     from seedbatch.manifest import canonical_schema, starter

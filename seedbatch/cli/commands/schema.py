@@ -7,13 +7,17 @@ import click
 
 @click.command("schema")
 @click.argument("model", required=False)
-def command(model: str | None) -> None:
+@click.option("--allow-unknown-model", is_flag=True, help="Offer the known models, and refuse no other.")
+def command(model: str | None, allow_unknown_model: bool) -> None:
     """Print the JSON Schema of manifests, or with MODEL that of a model's requests.
 
+    That of manifests is for editors: it holds what each model accepts, and takes a template for any value.
+
     \b
-    seedbatch schema > manifest.schema.json        for your editor
-    seedbatch schema seedance-2.0                  what a model accepts
+    seedbatch schema > manifests/manifest.schema.json     for your editor
+    seedbatch schema seedance-2.0                         what a model accepts
     """
     from seedbatch.manifest import canonical_schema
 
-    click.echo(json.dumps(canonical_schema(model), indent=2, ensure_ascii=False))
+    schema = canonical_schema(model, allow_unknown_model=allow_unknown_model)
+    click.echo(json.dumps(schema, indent=2, ensure_ascii=False))
