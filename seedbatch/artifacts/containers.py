@@ -18,6 +18,7 @@ SNIFF = 64  # bytes from the beginning that tell every format below
 _JPEG_TAIL = 65_536  # bytes that a camera or an editor may append after the end of the picture
 _MOST_BOXES = 200_000  # a hostile file of nothing but empty boxes must not occupy a thread
 _IMAGE_BRANDS = frozenset({b"avif", b"avis"})
+_PICTURES = frozenset({b"VP8 ", b"VP8L", b"ANMF"})  # of a WebP: lossy, lossless, a frame of an animation
 _OTHER_BRANDS = frozenset({b"M4A ", b"M4B ", b"M4P ", b"heic", b"heix", b"mif1", b"msf1", b"crx ", b"jp2 ", b"jpx "})
 
 
@@ -144,22 +145,40 @@ def _matroska(read: Read, size: int) -> Extent:
 
 
 def _png(read: Read, size: int) -> Extent:
-    offset = 8
-    for _ in range(_MOST_BOXES):
+    """Walk the chunks of ISO/IEC 15948, section 5: the header first, the picture, the end."""
+    offset, pictured = 8, False
+    for number in range(_MOST_BOXES):
         header = read(offset, 8)
         if len(header) < 8:  # noqa: PLR2004 - length and type
             return Extent.CUT
+        if (header[4:] == b"IHDR") != (number == 0):
+            return Extent.BROKEN
+        pictured = pictured or header[4:] == b"IDAT"
         offset += 12 + int.from_bytes(header[:4])
         if offset > size:
             return Extent.CUT
         if header[4:] == b"IEND":
-            return Extent.WHOLE
+            return Extent.WHOLE if pictured else Extent.BROKEN
     return Extent.BROKEN
 
 
 def _riff(read: Read, size: int) -> Extent:
-    """The size of a RIFF file counts from byte 8; some writers leave out the padding of an odd one."""
-    return Extent.WHOLE if 8 + int.from_bytes(read(4, 4), "little") <= size else Extent.CUT
+    """Walk the chunks of a WebP (RFC 9649) to a picture; some writers leave out the padding of an odd last one."""
+    end = 8 + int.from_bytes(read(4, 4), "little")
+    if end > size:
+        return Extent.CUT
+    offset = 12
+    for _ in range(_MOST_BOXES):
+        header = read(offset, 8)
+        if offset + 8 > end or len(header) < 8:  # noqa: PLR2004 - name and length
+            return Extent.BROKEN
+        length = int.from_bytes(header[4:], "little")
+        if offset + 8 + length > end:
+            return Extent.BROKEN
+        if header[:4] in _PICTURES:
+            return Extent.WHOLE
+        offset += 8 + length + length % 2
+    return Extent.BROKEN
 
 
 def _jpeg(read: Read, size: int) -> Extent:

@@ -65,7 +65,7 @@ def line_to_add(model: str, params: Mapping[str, Json], currency: str) -> str:
     """The row of `seedbatch.toml` that would price a request, the amount left to the person who knows it."""
     resolution = params.get("resolution")
     at = f'resolution = "{resolution}", ' if isinstance(resolution, str) else ""
-    unit = Unit.SECOND if _whole(params.get("duration")) else Unit.CLIP
+    unit = Unit.SECOND if _whole(params.get("duration")) else Unit.IMAGE if "n" in params else Unit.CLIP
     return f'prices = [{{model = "{model}", {at}unit = "{unit}", price = "…", currency = "{currency}", date = "…"}}]'
 
 

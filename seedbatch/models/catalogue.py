@@ -9,12 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from seedbatch.domain.errors import UsageError
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.jobs import Request
 from seedbatch.models.checker import Checker, Fault
+
+DOCUMENTED: Final = "documented"
+# What is worth knowing of a model whose status is another one.
+_STATUS: Final[Mapping[str, str]] = {
+    "legacy": "is legacy: the provider's newest documentation does not list it, and may refuse it",
+    "other clients only": "is in no documentation of the provider: what it accepts was seen in other clients",
+}
+_LIKE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ class _Family:
         data = schema["x-seedbatch"]
         self.schema = schema
         self.checker = Checker(schema)
-        self.models = tuple(data["models"])
+        self.models: Mapping[str, Mapping[str, str]] = data["models"]
         self.defaults: Mapping[str, Json] = data.get("defaults", {})
         found = data.get("references")
         self.references = found and _References(found["text"], found["list"], re.compile(found["pattern"]))
@@ -57,16 +65,22 @@ class Catalogue:
         for path in sorted(folder.glob("*.schema.json")):
             family = _Family(json.loads(path.read_text(encoding="utf-8")))
             self._families.update(dict.fromkeys(family.models, family))
-        self.names = tuple(self._families)
+        # What is documented today comes first, wherever models are listed.
+        self.names = tuple(sorted(self._families, key=lambda name: self._status(name) != DOCUMENTED))
 
     def knows(self, model: str) -> bool:
         """Whether there is a schema for this model."""
         return model in self._families
 
     def nearest(self, model: str) -> str | None:
-        """The known model whose name is most like this one, if any is."""
-        found = difflib.get_close_matches(model, self.names, n=1, cutoff=0.5)
-        return found[0] if found else None
+        """The known model whose name is most like this one, if any is; of equals, one that is documented today."""
+        wanted = difflib.SequenceMatcher(b=model.lower())
+        likeness = dict.fromkeys(self.names, 0.0)
+        for name in likeness:
+            wanted.set_seq1(name)
+            likeness[name] = wanted.ratio()
+        best = max(likeness, key=likeness.__getitem__, default="")
+        return best if best and likeness[best] >= _LIKE else None
 
     def defaults(self, model: str) -> Mapping[str, Json]:
         """What is sent for this model where nobody says otherwise."""
@@ -84,11 +98,15 @@ class Catalogue:
     def warnings(self, request: Request) -> list[Fault]:
         """What is allowed and should be known all the same."""
         family = self._families.get(request.model)
-        if family is None or not family.warnings:
-            return []
+        if family is None:
+            return [_worth_knowing(("model",), f"no schema knows {request.model}: its input is sent unchecked")]
+        told = _STATUS.get(self._status(request.model))
+        found = [_worth_knowing(("model",), f"{request.model} {told}")] if told else []
+        if not family.warnings:
+            return found
         instance = {"model": request.model, "input": dict(request.input)}
-        return [
-            Fault(one.path, "model/warning", one.message) for one in family.warnings if one.applies.is_valid(instance)
+        return found + [
+            _worth_knowing(one.path, one.message) for one in family.warnings if one.applies.is_valid(instance)
         ]
 
     def schema(self, model: str) -> Mapping[str, Any]:
@@ -100,8 +118,15 @@ class Catalogue:
         if model not in self._families:
             near = self.nearest(model)
             hint = f"did you mean {near}? " if near else ""
-            raise UsageError(f"there is no model {model!r}", hint=f"{hint}known: {', '.join(self.names)}")
+            raise UsageError(f"there is no model {model!r}", hint=f"{hint}seedbatch models lists them all")
         return self._families[model].schema
+
+    def _status(self, model: str) -> str:
+        return self._families[model].models[model].get("status", DOCUMENTED)
+
+
+def _worth_knowing(path: tuple[str | int, ...], message: str) -> Fault:
+    return Fault(path, "model/warning", message)
 
 
 def _dangling(family: _Family, request: Request) -> list[Fault]:

@@ -21,7 +21,11 @@ _MOST_FAULTS: Final = 20
 _NEVER: Final[Mapping[str, Any]] = {"not": {}}
 # What a YAML 1.1 parser makes of an unquoted ratio: base sixty.
 _SEXAGESIMAL: Final = {
-    width * 60 + height: f"{width}:{height}" for width, height in ((16, 9), (9, 16), (1, 1), (21, 9), (4, 3), (3, 4))
+    width * 60 + height: f"{width}:{height}"
+    for width, height in (
+        *((16, 9), (9, 16), (1, 1), (21, 9), (9, 21), (4, 3), (3, 4)),
+        *((3, 2), (2, 3), (5, 4), (4, 5), (2, 1), (1, 2)),
+    )
 }
 
 
@@ -124,7 +128,7 @@ def _worded(error: Any) -> Iterator[Fault]:
             for missing in (name for name in limit if name not in value):
                 yield Fault(path, "schema/required", f"{missing} is missing", _describe(error.schema, missing))
         case "enum":
-            yield _not_one_of(path, value, limit)
+            yield _not_one_of(path, value, limit, error.schema.get("x-when", ""))
         case "const":
             yield Fault(path, "schema/enum", f"{_shown(value)} is not {_shown(limit)}")
         case "type":
@@ -146,10 +150,10 @@ def _worded(error: Any) -> Iterator[Fault]:
 def _worded_seldom(path: tuple[str | int, ...], error: Any) -> Iterator[Fault]:
     """Keywords that no schema of ours needs yet; a new family may."""
     value, limit = error.instance, error.validator_value
-    if error.validator is None or (error.validator == "not" and limit == {}):  # the schema is `false`
-        yield Fault(path, "schema/refused", f"{path[-1] if path else 'this'} is not accepted here")
+    hint = error.schema.get("description", "") if isinstance(error.schema, Mapping) else ""
+    if error.validator is None or (error.validator == "not" and limit == {}):  # nothing fits, or `false`
+        yield Fault(path, "schema/refused", f"{path[-1] if path else 'this'} is not accepted here", hint)
         return
-    hint = error.schema.get("description", "")
     match error.validator:
         case "anyOf" | "oneOf":
             fitting = "none" if error.context else "more than one"
@@ -197,10 +201,22 @@ def _unknown_keys(path: tuple[str | int, ...], error: Any) -> Iterator[Fault]:
         if name in schema.get("x-seedbatch-planned", ()):
             yield Fault((*path, name), "schema/unknown-key", f"{name} is not supported in this version")
             continue
-        near = difflib.get_close_matches(str(name), known, n=1)
-        listed = f"known here: {', '.join(known)}" if known else ""
-        hint = f"did you mean {near[0]}?" if near else listed
+        hint = _instead_of(str(name), schema) or _near_key(str(name), known)
         yield Fault((*path, name), "schema/unknown-key", f"there is no key {_shown(name)} here", hint)
+
+
+def _instead_of(name: str, schema: Mapping[str, Any]) -> str:
+    """Other models' name for what this one calls otherwise: no spelling leads from the one to the other."""
+    for own, rule in schema.get("properties", {}).items():
+        if isinstance(rule, Mapping) and name in rule.get("x-instead-of", ()):
+            return f"here it is called {own}"
+    return ""
+
+
+def _near_key(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    listed = f"known here: {', '.join(known)}" if known else ""
+    return f"did you mean {near[0]}?" if near else listed
 
 
 def _properties(schema: object) -> Iterator[str]:
@@ -215,18 +231,19 @@ def _properties(schema: object) -> Iterator[str]:
         yield from _properties(schema.get(keyword))
 
 
-def _not_one_of(path: tuple[str | int, ...], value: object, allowed: list[object]) -> Fault:
-    listed = ", ".join(str(one) for one in allowed)
+def _not_one_of(path: tuple[str | int, ...], value: object, allowed: list[object], when: str) -> Fault:
+    """`when` says in which case only these are allowed, as a schema's `x-when` does: `at 4k`."""
+    listed = f"{f'allowed {when}' if when else 'allowed'}: {', '.join(str(one) for one in allowed)}"
     ratio = _SEXAGESIMAL.get(value) if isinstance(value, int) and not isinstance(value, bool) else None
     if ratio is not None and all(isinstance(one, str) and re.fullmatch(r"\d+:\d+", one) for one in allowed):
         return Fault(
             path,
             "schema/ratio-number",
             f"{value} is a number: a YAML 1.1 tool read the unquoted ratio {ratio} to base sixty",
-            f'write "{ratio}" in quotes where that tool writes the file; allowed: {listed}',
+            f'write "{ratio}" in quotes where that tool writes the file; {listed}',
         )
     near = difflib.get_close_matches(str(value), [str(one) for one in allowed], n=1)
-    hint = f"allowed: {listed}" + (f"; did you mean {near[0]}?" if near else "")
+    hint = listed + (f"; did you mean {near[0]}?" if near else "")
     return Fault(path, "schema/enum", f"{_shown(value)} is not allowed here", hint)
 
 

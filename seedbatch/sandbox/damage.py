@@ -58,7 +58,8 @@ async def answer_api(
 async def answer_file(fault: Fault | None, request: web.Request, file: Path) -> web.StreamResponse:
     """Answer a download, with the fault."""
     if fault is None:
-        return web.FileResponse(file)
+        # aiohttp's own table of types is older than this format.
+        return web.FileResponse(file, headers={"Content-Type": "image/webp"} if file.suffix == ".webp" else None)
     match fault.kind:
         case "cut":
             return _cut(request)

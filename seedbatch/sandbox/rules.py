@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from seedbatch.sandbox.addresses import is_public
+from seedbatch.sandbox.made import veo_mode
 from seedbatch.sandbox.models import GPT_4K_RATIOS, MODELS, Model
 from seedbatch.sandbox.tasks import Outcome
 
@@ -37,6 +38,7 @@ _IMAGES: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 _VIDEOS: Final = (".mp4", ".mov", ".m4v")
 _SOUNDS: Final = (".mp3", ".wav")
 _MOST_MATERIALS, _MOST_IMAGES, _MOST_SECONDS, _MOST_FRAMES = 12, 9, 15.0, 2
+_MOST_IN_MODE: Final[Mapping[str, int]] = {"i2v": 1, "i2v-fl": 2, "r2v": 3}
 _FALLBACK_DURATIONS: Final = frozenset({5, 10})
 
 
@@ -135,6 +137,9 @@ def _input_refusal(model: Model, params: Mapping[str, Any]) -> str | None:
         # True == 1 and 5.0 == 5, and neither is what the provider's examples send.
         if name in params and (type(value) not in {str, int} or value not in allowed):
             return f"input.{name} must be one of {', '.join(str(each) for each in sorted(allowed))}"
+    for name, form in model.forms.items():
+        if name in params and (type(params[name]) not in {str, int} or not form.fullmatch(str(params[name]))):
+            return f"input.{name} is not valid"
     for name in model.booleans:
         if name in params and not isinstance(params[name], bool):
             return f"input.{name} must be true or false"
@@ -145,7 +150,7 @@ def _input_refusal(model: Model, params: Mapping[str, Any]) -> str | None:
         ratio = params.get("ratio", "16:9")
         if ratio not in GPT_4K_RATIOS:
             return f"input.ratio must be one of {', '.join(sorted(GPT_4K_RATIOS))} at 4k"
-    return _links_refusal(model, params)
+    return _links_refusal(model, params) or _veo_refusal(model, params)
 
 
 def _links_refusal(model: Model, params: Mapping[str, Any]) -> str | None:
@@ -155,8 +160,22 @@ def _links_refusal(model: Model, params: Mapping[str, Any]) -> str | None:
             return f"input.{name} must be a list of http(s) URLs"
         if model.most_links is not None and len(links) > model.most_links:
             return f"input.{name} holds at most {model.most_links} URLs"
+    if model.needs_links and not any(params.get(name) for name in model.links):
+        return f"input.{model.links[0]} is required"
     if all(name in params for name in ("mediaUrls", "imageUrls")):
         return "input.mediaUrls and input.imageUrls exclude one another"
+    return None
+
+
+def _veo_refusal(model: Model, params: Mapping[str, Any]) -> str | None:
+    """Modes and numbers of images that no page gives a meaning are refused: the harder choice for a client."""
+    if not model.name.startswith("veo3"):
+        return None
+    images, mode = len(params.get("imageUrls", ())), veo_mode(params)
+    if model.name == "veo3_lite" and mode == "r2v":
+        return "veo3_lite does not support r2v"
+    if "mode" in params and not 1 <= images <= _MOST_IN_MODE[mode]:
+        return f"input.mode {mode} takes 1 to {_MOST_IN_MODE[mode]} images"
     return None
 
 
@@ -189,7 +208,7 @@ def _outputs(model: Model, echo: Mapping[str, Any], markers: list[str]) -> int:
         return 0
     if "two" in markers:
         return 2
-    return int(echo.get("n", 1)) if model.kind == "image" and "n" in model.choices else 1
+    return int(echo["n"]) if "n" in model.choices else model.makes
 
 
 def _falls_back(model: Model, echo: Mapping[str, Any], materials: list[str], outcome: Outcome) -> bool:

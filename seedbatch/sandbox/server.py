@@ -51,6 +51,7 @@ from seedbatch.sandbox.damage import REDIRECTED, Answer, answer_api, answer_file
 from seedbatch.sandbox.endings import Endings, settle
 from seedbatch.sandbox.faults import CALLBACK, FILE, QUERY, SUBMIT, Fault, FaultCounter, FaultPlan
 from seedbatch.sandbox.introspection import bill_told, callbacks_told, tasks_told
+from seedbatch.sandbox.made import made
 from seedbatch.sandbox.pictures import picture
 from seedbatch.sandbox.prices import price
 from seedbatch.sandbox.rules import Flagged, Order, Refused, judge
@@ -69,7 +70,9 @@ from seedbatch.sandbox.tasks import (
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
-_FILE_NAME: Final = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})-([1-9]\d?)\.(mp4|png)")
+_FILE_NAME: Final = re.compile(
+    r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})-([1-9]\d?)\.(?:mp4|png|jpg|webp)"
+)
 _LARGEST_BODY: Final = 4 * 1024 * 1024
 _GRACE: Final = 1.0  # seconds that requests and calls on the wire get when it stops
 # A client that went away is no news, and its traceback is for nobody's terminal.
@@ -210,7 +213,7 @@ class Sandbox:
             callback_url=order.callback_url,
             outcome=order.outcome,
             outputs=order.outputs,
-            units=price(order.model, order.kind, order.echo),
+            units=price(order.model, order.kind, made(order.model, order.echo)),
             created=created,
             ends=ends_at(task_id, created, order.outcome, slow=order.slow, speed=self._speed),
             visible_from=created + int(self._plan.hide_for * SECOND),
@@ -247,12 +250,15 @@ class Sandbox:
 
     async def _output(self, row: TaskRow, position: int) -> Path:
         mark = f"{row.task_id}-{position}"
+        params = made(row.model, row.input)
+        ratio = str(params.get("ratio", "1:1"))
         if row.kind == "image":
-            return await asyncio.to_thread(picture, self._path.with_name(f"{self._path.name}-clips"), mark)
-        resolution = str(row.input.get("resolution", "720p"))
+            folder = self._path.with_name(f"{self._path.name}-clips")
+            return await asyncio.to_thread(picture, folder, mark, row.extension, ratio)
+        resolution = str(params.get("resolution", "720p"))
         if resolution not in {"480p", "720p"}:
             resolution = "1080p"
-        return await self._shelf.clip(str(row.input["ratio"]), resolution, float(row.input["duration"]), mark)
+        return await self._shelf.clip(ratio, resolution, float(params["duration"]), mark)
 
     async def _bill(self, _request: web.Request) -> web.Response:
         await settle(self._open_book, self._now())

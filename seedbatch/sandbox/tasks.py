@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from seedbatch.sandbox.models import MODELS
+
 SECOND: Final = 1_000_000
 FILE_LIFETIME: Final = 7 * 24 * 3600 * SECOND  # "valid for 7 days from generation"
 
@@ -95,7 +97,12 @@ class TaskRow:
 
     def file_name(self, position: int) -> str:
         """The name of its output at a 1-based position, as it stands in the result's URL."""
-        return f"{self.task_id}-{position}.{'mp4' if self.kind == 'video' else 'png'}"
+        return f"{self.task_id}-{position}.{self.extension}"
+
+    @property
+    def extension(self) -> str:
+        """That of its outputs."""
+        return "mp4" if self.kind == "video" else MODELS[self.model].picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,19 @@ def extent(form: Format, data: bytes) -> Extent:
     return containers.extent(form, lambda offset, size: data[offset : offset + size], len(data))
 
 
+def chunk(name: bytes, body: bytes = b"") -> bytes:
+    """One of a PNG; its check sum is nobody's question here."""
+    return len(body).to_bytes(4) + name + body + bytes(4)
+
+
+def riff(*parts: bytes) -> bytes:
+    """A WebP of chunks: name, content, name, content."""
+    body = b"WEBP"
+    for name, content in zip(parts[::2], parts[1::2], strict=True):
+        body += name + len(content).to_bytes(4, "little") + content + bytes(len(content) % 2)
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
 FTYP = box(b"ftyp", b"isom\0\0\2\0")
 WHOLE = {
     "mp4": (MP4, mp4()),
@@ -92,6 +105,28 @@ def test_bytes_after_the_end_of_a_jpeg_are_an_open_end():
 )
 def test_what_is_not_stored(head: bytes):
     assert containers.sniff(head) is None
+
+
+@pytest.mark.parametrize(
+    ("form", "data", "found"),
+    [
+        (PNG, b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", bytes(13)) + chunk(b"IEND"), Extent.BROKEN),  # no picture in it
+        (PNG, b"\x89PNG\r\n\x1a\n" + chunk(b"IDAT", bytes(9)) + chunk(b"IEND"), Extent.BROKEN),
+        (PNG, b"\x89PNG\r\n\x1a\n" + 2 * chunk(b"IHDR", bytes(13)) + chunk(b"IEND"), Extent.BROKEN),
+        (PNG, png() + b"more", Extent.WHOLE),
+        (WEBP, riff(b"VP8 ", bytes(10)), Extent.WHOLE),
+        (WEBP, riff(b"VP8X", bytes(10), b"ALPH", bytes(3), b"VP8 ", bytes(10)), Extent.WHOLE),
+        (WEBP, riff(b"VP8X", bytes(10), b"ANIM", bytes(6), b"ANMF", bytes(30)), Extent.WHOLE),
+        (WEBP, riff(b"VP8L", bytes(11)), Extent.WHOLE),
+        (WEBP, riff(b"VP8L", bytes(11))[:-1], Extent.CUT),
+        (WEBP, riff(b"VP8X", bytes(10)), Extent.BROKEN),
+        (WEBP, riff(), Extent.BROKEN),
+        (WEBP, b"RIFF" + (12).to_bytes(4, "little") + b"WEBPVP8 " + (90).to_bytes(4, "little"), Extent.BROKEN),
+        (WEBP, b"RIFF" + (1).to_bytes(4, "little") + b"WEBP", Extent.BROKEN),
+    ],
+)
+def test_chunks(form: Format, data: bytes, found: Extent):
+    assert extent(form, data) is found
 
 
 heads = st.sampled_from([data[:size] for _, data in WHOLE.values() for size in (8, 12, 40, 200)])

@@ -130,19 +130,46 @@ def test_warnings():
     assert warned("seedance-2.0", resolution="1080p") == []
     assert warned("seedance-2.0", fallback=True) == ["fallback"]
     assert warned("seedance-2.0", fallback=False) == []
-    assert warned("unknown") == []
+    assert warned("unknown") == ["model"]
 
 
 def test_names():
     models = catalogue()
-    assert models.names == ("seedance-2.0", "seedance-2.0-fast", "seedance-1.5-pro")
+    assert models.names[0] == "gpt-image-2/text-to-image"
+    assert len(models.names) == len(set(models.names)) == 38
     assert models.defaults("seedance-2.0") == {"fallback": False}
+    assert models.defaults("grok-imagine/text-to-image-pro") == {"n": 1}
     assert models.defaults("unknown") == {}
-    assert models.nearest("seadance-2.0-fats") == "seedance-2.0-fast"
-    assert models.nearest("veo") is None
+
+
+def test_what_is_documented_today_comes_first():
+    models = catalogue()
+    status = [models.schema(name)["x-seedbatch"]["models"][name]["status"] == "documented" for name in models.names]
+    assert status == sorted(status, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "near"),
+    [
+        ("seadance-2.0-fats", "seedance-2.0-fast"),
+        ("Veo3", "veo3"),
+        ("veo", "veo3"),
+        ("nanobanana", "nano-banana"),
+        ("gpt-image-2", "gpt-image-2/text-to-image"),
+        ("jimeng-4.2", "jimeng-4.6"),
+        ("seedream-4.", "seedream-4.5"),  # and not 4.6, which is as near and gone
+        ("kling", None),
+        ("", None),
+    ],
+)
+def test_the_nearest_name(model, near):
+    assert catalogue().nearest(model) == near
+
+
+def test_an_unknown_name_leads_to_the_list():
     with pytest.raises(UsageError) as caught:
-        models.schema("seedance")
-    assert "did you mean" in caught.value.hint
+        catalogue().schema("seedance")
+    assert caught.value.hint == "did you mean seedance-2.0? seedbatch models lists them all"
 
 
 def test_a_link_that_ends_in_a_line_break_is_told_so():

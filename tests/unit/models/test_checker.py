@@ -26,7 +26,7 @@ def codes(schema, instance):
         ({"batch": "b\n"}, [(("batch",), "schema/pattern")]),
         ({"batch": "b" * 101}, [(("batch",), "schema/size")]),
         ({"job": []}, [(("job",), "schema/unknown-key")]),
-        ({"sources": []}, [(("sources",), "schema/unknown-key")]),
+        ({"sources": []}, [(("sources",), "schema/size")]),
         ({"defaults": {"inputs": {}}}, [(("defaults", "inputs"), "schema/unknown-key")]),
         ({"vars": {"a-b": 1, "loop": 1}}, [(("vars", "a-b"), "schema/name"), (("vars", "loop"), "schema/name")]),
         ({"matrix": {"ratio": []}}, [(("matrix", "ratio"), "schema/size")]),
@@ -69,9 +69,9 @@ def test_what_a_manifest_may_say(change):
 
 def test_everything_that_is_missing():
     assert [message for _, _, message, _ in told(manifest_schema(), {})] == [
+        "{} fits none of the allowed forms",  # neither jobs nor sources
         "version is missing",
         "batch is missing",
-        "jobs is missing",
     ]
     odd = {"required": ["it's", 'a "b"', "c"]}
     assert [message for _, _, message, _ in told(odd, {"c": 1})] == ["it's is missing", 'a "b" is missing']
@@ -90,10 +90,11 @@ def test_faults_stand_in_the_order_of_their_places():
 
 
 @pytest.mark.parametrize(
-    ("number", "ratio"), [(969, "16:9"), (556, "9:16"), (61, "1:1"), (1269, "21:9"), (243, "4:3"), (184, "3:4")]
+    ("number", "ratio"),
+    [(969, "16:9"), (556, "9:16"), (61, "1:1"), (1269, "21:9"), (243, "4:3"), (184, "3:4"), (121, "2:1"), (62, "1:2")],
 )
 def test_a_ratio_that_became_a_number(number, ratio):
-    schema = {"enum": ["16:9", "9:16", "1:1", "21:9", "4:3", "3:4"]}
+    schema = {"enum": ["16:9", "9:16", "1:1", "21:9", "4:3", "3:4", "2:1", "1:2"]}
     ((_, code, message, hint),) = told(schema, number)
     assert code == "schema/ratio-number"
     assert f"unquoted ratio {ratio} to base sixty" in message
@@ -123,6 +124,13 @@ def test_a_value_is_shown_short_and_on_one_line():
          [(("a",), "schema/unknown-key", 'there is no key "a" here', "")]),
         ({"properties": {"seed": False}}, {"seed": 1},
          [(("seed",), "schema/refused", "seed is not accepted here", "")]),
+        ({"properties": {"seed": {"not": {}, "description": "only m-2 takes it"}}}, {"seed": 1},
+         [(("seed",), "schema/refused", "seed is not accepted here", "only m-2 takes it")]),
+        ({"properties": {"images": {"x-instead-of": ["mediaUrls"]}, "mediaUrl": {}}, "additionalProperties": False},
+         {"mediaUrls": 1},
+         [(("mediaUrls",), "schema/unknown-key", 'there is no key "mediaUrls" here', "here it is called images")]),
+        ({"enum": ["a", "b"], "x-when": "at 4k"}, "c",
+         [((), "schema/enum", '"c" is not allowed here', "allowed at 4k: a, b")]),
         ({"anyOf": [{"type": "string"}, {"type": "array"}], "description": "text or a list"}, 1,
          [((), "schema/anyOf", "1 fits none of the allowed forms", "text or a list")]),
         ({"oneOf": [{"type": "integer"}, {"minimum": 0}]}, 1,

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from unit.sandbox.driving import Drive, driving
 
 WEEK = 7 * 86_400
@@ -27,13 +29,31 @@ async def test_asked_again_an_output_is_the_same(drive: Drive) -> None:
     assert (status, headers["Content-Length"], part) == (206, "10", first[2][10:20])
 
 
-async def test_an_image_model_makes_pngs(drive: Drive) -> None:
-    task = await drive.finished("a river", model="seedream-4.5", resolution="2k", n=3)
+@pytest.mark.parametrize(
+    ("model", "asked", "count", "kind", "size"),
+    [
+        ("seedream-4.5", {"n": 3, "ratio": "16:9"}, 3, "JPEG", (112, 64)),
+        ("seedream-4.6", {"ratio": "1:1"}, 4, "JPEG", (64, 64)),  # nobody asked for several
+        ("gpt-image-2/text-to-image", {"n": 2, "ratio": "9:16"}, 2, "PNG", (64, 112)),
+        ("nano-banana", {}, 1, "PNG", (112, 64)),
+        ("jimeng-4.6", {"ratio": "1:1"}, 1, "WEBP", (64, 64)),
+        ("grok-imagine/text-to-image-lite", {"n": 4}, 4, "JPEG", (64, 64)),
+    ],
+)
+async def test_an_image_model_makes_pictures(drive: Drive, model, asked, count, kind, size) -> None:
+    _, body = await drive.post({"model": model, "input": {"prompt": "a river", **asked}})
+    assert body["code"] == 0, body
+    drive.clock.pass_by(10)
+    task = await drive.task(body["data"]["taskId"])
     assert task["result"]["type"] == "image"
     answers = [await drive.fetch(url) for url in task["result"]["urls"]]
-    assert [(status, headers["Content-Type"]) for status, headers, _ in answers] == [(200, "image/png")] * 3
-    assert len({content for *_, content in answers}) == 3
-    assert all(content.startswith(b"\x89PNG") for *_, content in answers)
+    types = [(status, headers["Content-Type"]) for status, headers, _ in answers]
+    assert types == [(200, f"image/{kind.lower()}")] * count
+    assert len({content for *_, content in answers}) == count
+    for *_, content in answers:
+        with Image.open(BytesIO(content)) as picture:
+            picture.load()
+            assert (picture.format, picture.size) == (kind, size)
 
 
 async def test_before_the_success_there_is_no_file(drive: Drive) -> None:
