@@ -27,7 +27,7 @@ class Cadence:
 
     first: float = 120.0
     shortest: float = 30.0
-    longest: float = 1_740.0  # a minute less than half an hour: what is due may have to queue for its turn
+    longest: float = 1_790.0  # a little less than half an hour: what is due may have to queue for its turn
     probe: float = 5.0
     learns: bool = False
 

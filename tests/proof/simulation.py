@@ -48,7 +48,7 @@ MODEL: Final = "seedance-2.0"
 PRICES: Final = PriceTable({(MODEL, None): PriceRow(MODEL, None, Unit.SECOND, Money(50_000, "USD"))})
 # A run that is left alone ends by itself: this is far beyond any, and a run that reaches it hangs.
 _FOREVER: Final = 24 * 3600.0
-_TURNS: Final = 50_000
+_TURNS: Final = 200_000
 _DEATHS: Final = (
     *("turn", "before a commit", "after a commit", "connecting", "sent", "accepted", "answered", "fetching"),
     *("half a file", "a whole file without its name", "a sidecar without its file", "a file without its row"),

@@ -11,7 +11,7 @@ from proof.quiet import without_callbacks
 from seedbatch.domain.errors import Exit
 from seedbatch.domain.states import JobState
 
-TASKS = int(os.environ.get("SEEDBATCH_QUIET", "300"))
+TASKS = int(os.environ.get("SEEDBATCH_QUIET", "600"))
 # So that what is learned from the first of them serves the others.
 IN_FLIGHT = max(10, TASKS // 20)
 
