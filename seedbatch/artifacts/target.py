@@ -221,11 +221,13 @@ class Target:
     def _displace(self, name: str) -> None:
         """Take the name from an earlier revision that is kept under its own: a run died before `release`."""
         if not shelf.kept_elsewhere(self._folder, name):
-            raise Occupied(self._told(f"{name} belongs to another task"))
+            # Of a job called mood-2, say, where this is the second file of mood: moved away, it would be missed there.
+            remedy = "give this job another output in the manifest, or move it away,"
+            raise Occupied(self._told(f"{name} belongs to another task", remedy))
         shelf.withdraw(self._folder, name)
 
-    def _told(self, what: str) -> str:
-        return f"{self._root.joinpath(*self._parents, what)}: move it away and run this again"
+    def _told(self, what: str, remedy: str = "move it away") -> str:
+        return f"{self._root.joinpath(*self._parents, what)}: {remedy} and run this again"
 
     def _intact(self, facts: Facts) -> bool:
         try:

@@ -42,7 +42,7 @@ class JobSpec:
     `address` names it in its batch (`river[ratio=16:9,season=spring]#2`); `base` is the address without the take,
     and base and take are its identity, so that `river` stays the same job when it becomes `river#1` of three.
     `output` is its relative POSIX path without extension; `file` and `line` (1-based) say where the manifest asks
-    for it.
+    for it. `files` is how many its task is known to give: the first has that name, the others `-2`, `-3` after it.
     """
 
     address: str
@@ -56,6 +56,17 @@ class JobSpec:
     tags: tuple[str, ...] = ()
     file: str = ""
     line: int = 0
+    files: int = 1
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of all those files, without extension."""
+        return further_names(self.output, self.files)
+
+
+def further_names(output: str, files: int) -> tuple[str, ...]:
+    """What the files of one task are called, without extension: the first as it is, `-2`, `-3` after the others."""
+    return (output, *(f"{output}-{number}" for number in range(2, files + 1)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A succeeded task whose `outputs` are not yet on disk.
+    """A succeeded task whose `outputs` are not yet on disk, of the `offered` that it gave.
 
     `output` is the relative path without extension, `revision` the job's, `sidecar` what the file's sidecar tells
     beside the file's own facts, `misses` the fetches in a row that failed, `gone` how many of them because the
@@ -142,6 +142,7 @@ class Delivery:
     gone: int
     renewals: int
     sidecar: Mapping[str, Json]
+    offered: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from seedbatch.domain.answers import (
     Unanswered,
 )
 from seedbatch.domain.errors import Exit, StaleCaller
+from seedbatch.domain.jobs import further_names
 from seedbatch.domain.work import Delivery, Download, Output
 from seedbatch.engine.cadence import backoff
 from seedbatch.engine.crew import Crew, Hands, Stop
@@ -61,6 +62,7 @@ class Downloader:
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
+            await self._make_way_beyond(delivery)
             for output in delivery.outputs:
                 result = await self._fetch(delivery, output)
                 if isinstance(result, Gone | FetchRefused):
@@ -78,7 +80,7 @@ class Downloader:
             self._crew.deliveries.stir()
 
     async def _fetch(self, delivery: Delivery, output: Output) -> FetchResult:
-        name = delivery.output if output.position == 1 else f"{delivery.output}-{output.position}"
+        name = further_names(delivery.output, output.position)[-1]
         try:
             await self._make_way(delivery, name)
         except OSError as error:
@@ -103,17 +105,26 @@ class Downloader:
             case Unanswered() | QueryRefused():
                 return FetchLater(result.cause)
 
-    async def _make_way(self, delivery: Delivery, name: str) -> None:
+    async def _make_way_beyond(self, delivery: Delivery) -> None:
+        """An earlier task gave more files: left where they are, they would look like this one's."""
+        number = delivery.offered + 1
+        with suppress(OSError):  # it costs no result of this task, and the next one looks again
+            while await self._make_way(delivery, f"{delivery.output}-{number}"):
+                number += 1
+
+    async def _make_way(self, delivery: Delivery, name: str) -> bool:
+        """Move a file of an earlier task aside; returns whether there was one."""
         occupant = await self._ledger.occupant(delivery.job_id, name)
         if occupant is None:
-            return
+            return False
         # Both names stand until the old one is gone, and the ledger hears of it last: a crash in between repeats it.
         try:
             path = await self._store.give_way(occupant.path, occupant.revision, occupant.tries)
         except FileNotFoundError:
-            return  # somebody removed it: the name is free
+            return True  # somebody removed it: the name is free
         await self._store.release(occupant.path)
         await self._ledger.moved(occupant.artifact_id, path, self._crew.now())
+        return True
 
     async def _record(self, delivery: Delivery, output: Output, result: FetchResult) -> bool:
         match result:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final, TypeVar, assert_never
 
 from seedbatch.domain.difference import Change, Difference, Known, Step
-from seedbatch.domain.jobs import BatchSpec, Request
+from seedbatch.domain.jobs import BatchSpec, Request, further_names
 from seedbatch.domain.money import Money
 from seedbatch.domain.records import RecordedJob, Standing
 from seedbatch.domain.selection import Choice
@@ -41,6 +41,8 @@ SPENDING: Final = frozenset({Action.CREATE, Action.REGENERATE, Action.RETRY})
 class Planned:
     """One job of a plan. `output` is its relative path without extension; `known` its row, if there is one.
 
+    `files` is how many its task is known to give.
+
     `price` is what its submission costs: None where nothing is submitted, or where the price table does not tell.
     """
 
@@ -53,6 +55,7 @@ class Planned:
     output: str
     known: Known | None = None
     price: Money | None = None
+    files: int = 1
 
 
 class Plan:
@@ -105,18 +108,17 @@ def _packed(job: Planned) -> tuple[Any, ...]:
     price = job.price and (job.price.micros, job.price.currency)
     return (
         *(job.batch, job.address, job.revision, str(job.action), job.reason, job.model, job.output),
-        *(known, price),
+        *(known, price, job.files),
     )
 
 
 def _unpacked(packed: tuple[Any, ...]) -> Planned:
-    batch, address, revision, action, reason, model, output, known, price = packed
+    batch, address, revision, action, reason, model, output, known, price, files = packed
     if known is not None:
         job_id, base, take, number, standing, state, fingerprint, tried = known
         known = Known(job_id, base, take, number, Standing(standing), JobState(state), fingerprint, tried)
-    return Planned(
-        batch, address, revision, Action(action), reason, model, output, known, None if price is None else Money(*price)
-    )
+    cost = None if price is None else Money(*price)
+    return Planned(batch, address, revision, Action(action), reason, model, output, known, cost, files)
 
 
 def make_plan(
@@ -206,7 +208,9 @@ def _planned(batch: BatchSpec, step: Step, recorded: RecordedJob | None, *, retr
             assert_never(step.change)
     model, known = spec.request.model, step.target or step.before
     price = batch.prices.price(model, spec.request.input) if action in SPENDING and batch.prices.rows else None
-    return Planned(batch.name, spec.address, step.revision, action, reason, model, spec.output, known, price)
+    return Planned(
+        batch.name, spec.address, step.revision, action, reason, model, spec.output, known, price, spec.files
+    )
 
 
 def _remains(known: Known, found: Difference) -> bool:
@@ -282,21 +286,33 @@ def _shown(value: object) -> str:
             return str(value)
 
 
-def foreign_files(plan: Plan, records: Records | None, taken: Callable[[Iterable[str]], list[str]]) -> list[Planned]:
-    """Jobs whose output name is taken by a file that the ledger knows nothing of.
+def foreign_files(
+    plan: Plan, records: Records | None, taken: Callable[[Iterable[str]], list[str]]
+) -> list[tuple[Planned, str]]:
+    """Jobs with the name of theirs at which a file lies that is not their own.
 
     `taken` tells at which of some names a file lies. A job whose finished task may have reached the disk before the
     ledger heard of it is not among them: its file is recognised when it is fetched.
     """
     spending = plan.of(*SPENDING)
-    lying: list[Planned] = []
-    while chunk := {job.output: job for job in islice(spending, _AT_ONCE)}:
-        lying += [chunk[name] for name in taken(list(chunk))]
+    lying: list[tuple[Planned, str]] = []
+    while chunk := {name: job for job in islice(spending, _AT_ONCE) for name in further_names(job.output, job.files)}:
+        lying += [(chunk[name], name) for name in taken(list(chunk))]
     if not lying:
         return []
-    ours = set() if records is None else _known_names(records, set(plan.by_batch))
-    return [job for job in lying if job.output not in ours]
+    ours = set() if records is None else _own_files(records, set(plan.by_batch))
+    return [
+        (job, name)
+        for job, name in lying
+        if job.known is None or (job.batch, job.known.base, job.known.take, name) not in ours
+    ]
 
 
-def _known_names(records: Records, scope: set[str]) -> set[str]:
-    return {job.output for job in records.jobs(scope) if job.artifacts or job.state is JobState.SUCCEEDED}
+def _own_files(records: Records, scope: set[str]) -> set[tuple[str, str, int, str]]:
+    """The names of each job's files: of other revisions too, since those make way."""
+    return {
+        (job.batch, job.base, job.take, name)
+        for job in records.jobs(scope)
+        if job.artifacts or job.state is JobState.SUCCEEDED
+        for name in further_names(job.output, max(1, len(job.artifacts)))
+    }

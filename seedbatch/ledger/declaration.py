@@ -31,7 +31,8 @@ def declare(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> 
     described: dict[int, tuple[Any, ...]] = {}
 
     def look(jobs: Sequence[JobSpec]) -> list[Known]:
-        known = revisions(connection, batch_id, names_of(jobs))
+        # What was there before: a job that were named twice would otherwise be taken for an edit of itself.
+        known = [one for one in revisions(connection, batch_id, names_of(jobs)) if one.job_id <= last]
         described.clear()
         described.update(_descriptions(connection, known))
         return known

@@ -664,4 +664,5 @@ def _delivery(row: sqlite3.Row, outputs: tuple[Output, ...]) -> Delivery:
         gone=row["gone"],
         renewals=row["renewals"],
         sidecar=sidecar,
+        offered=row["offered"],
     )

@@ -6,7 +6,7 @@ Only where a hash came twice are the jobs looked at once more, for the words.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,12 +30,16 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """A job that wants what an earlier one wants; `share` and `first_share` are indices of their shares."""
+    """A job that wants what an earlier one wants; `share` and `first_share` are indices of their shares.
+
+    `name` is the key that both have.
+    """
 
     share: int
     one: Wanted
     first_share: int
     first: Wanted
+    name: Hashable
 
 
 class Hashes:
@@ -61,25 +65,25 @@ class Hashes:
         return twice
 
 
-Key = Callable[[str, JobSpec], object]
+Keys = Callable[[str, JobSpec], Iterable[Hashable]]
 
 
-def same_address(batch: str, job: JobSpec) -> object:
-    """Equal for jobs of one batch with one address."""
-    return batch, job.address
+def same_job(batch: str, job: JobSpec) -> Iterable[Hashable]:
+    """Equal for what a ledger takes for one job: `river` and `river#1` are."""
+    return ((batch, job.base, job.take),)
 
 
-def same_file(_batch: str, job: JobSpec) -> object:
+def same_file(_batch: str, job: JobSpec) -> Iterable[Hashable]:
     """Equal for jobs that would write one file."""
-    return meeting_point(job.output)
+    return (meeting_point(job.output),) if job.files == 1 else map(meeting_point, job.outputs)
 
 
-def same_request(batch: str, job: JobSpec) -> object:
+def same_request(batch: str, job: JobSpec) -> Iterable[Hashable]:
     """Equal for jobs of one batch that ask for the same."""
-    return batch, job.fingerprint, job.take
+    return ((batch, job.fingerprint, job.take),)
 
 
-KEYS: Final[tuple[Key, ...]] = (same_address, same_file, same_request)
+KEYS: Final[tuple[Keys, ...]] = (same_job, same_file, same_request)
 
 
 class Seen:
@@ -90,27 +94,28 @@ class Seen:
 
     def add(self, batch: str, job: JobSpec) -> None:
         """Remember one."""
-        for key, known in zip(KEYS, self._hashes, strict=True):
-            known.add(hash(key(batch, job)))
+        for keys, known in zip(KEYS, self._hashes, strict=True):
+            for key in keys(batch, job):
+                known.add(hash(key))
 
     def twins(self, shares: Sequence[Share]) -> list[list[Twin]]:
         """For each of `KEYS` the jobs whose key an earlier job has, at most a thousand of each."""
-        return [list(_twins(shares, key, known.repeated())) for key, known in zip(KEYS, self._hashes, strict=True)]
+        return [list(_twins(shares, keys, known.repeated())) for keys, known in zip(KEYS, self._hashes, strict=True)]
 
 
-def _twins(shares: Sequence[Share], key: Key, repeated: set[int]) -> Iterator[Twin]:
+def _twins(shares: Sequence[Share], keys: Keys, repeated: set[int]) -> Iterator[Twin]:
     if not repeated:
         return
-    first: dict[object, tuple[int, Wanted]] = {}
+    first: dict[Hashable, tuple[int, Wanted]] = {}
     told = 0
     for index, share in enumerate(shares):
         for one in share.wanted:
-            name = key(share.batch, one.job)
-            if hash(name) not in repeated:
-                continue
-            known, earlier = first.setdefault(name, (index, one))
-            if earlier is not one:
-                yield Twin(index, one, known, earlier)
-                told += 1
-                if told == _MOST_TOLD:
-                    return
+            for name in keys(share.batch, one.job):
+                if hash(name) not in repeated:
+                    continue
+                known, earlier = first.setdefault(name, (index, one))
+                if earlier is not one:
+                    yield Twin(index, one, known, earlier, name)
+                    told += 1
+            if told >= _MOST_TOLD:
+                return

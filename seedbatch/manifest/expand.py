@@ -266,6 +266,7 @@ class _Entry:
             tags=draft.tags,
             file=origin.file,
             line=origin.line,
+            files=self._shared.models.files(request),
         )
         warnings = [self._found(warning, where, warning=True) for warning in self._shared.models.warnings(request)]
         return [*warnings, Wanted(self._here, job, origin.row)]

@@ -19,6 +19,7 @@ from seedbatch.domain.money import Money, micros
 from seedbatch.manifest import collisions, sources
 from seedbatch.manifest.checks import shape
 from seedbatch.manifest.expand import Expansion, Finding, Leniency, Wanted
+from seedbatch.manifest.outputs import meeting_point
 from seedbatch.manifest.places import Pointer
 from seedbatch.manifest.reader import Document, Remark, read
 from seedbatch.manifest.wanted import Jobs, new_spool
@@ -289,15 +290,20 @@ def _find_twins(parts: Sequence[_Part], seen: collisions.Seen, *, also_repetitio
         part = parts[twin.share]
         _wrong_job(part, twin.one, ("key",), *_duplicate(part, twin, parts[twin.first_share]))
     for twin in files:
-        part, first = parts[twin.share], twin.first.job
-        job = twin.one.job
-        if job.address == first.address and shares[twin.share].batch == shares[twin.first_share].batch:
+        part, first = parts[twin.share], parts[twin.first_share]
+        job, other = twin.one.job, twin.first.job
+        if (job.base, job.take) == (other.base, other.take) and shares[twin.share].batch == shares[
+            twin.first_share
+        ].batch:
             continue  # told above
-        where = _place(part, twin, parts[twin.first_share])
-        message = f"{job.address} would write to {job.output}, and so would {first.address} ({where})"
-        hint = "upper and lower case, and characters that become -, make no difference"
-        if part is parts[twin.first_share] and twin.first.at == twin.one.at and twin.first.row == twin.one.row:
+        output, hint = job.output, "upper and lower case, and characters that become -, make no difference"
+        if job.files > 1 or other.files > 1:
+            output = next(name for name in job.outputs if meeting_point(name) == twin.name)
+            hint = "the further files of a task get -2, -3 after its name; name another output for one of them"
+        elif part is first and twin.first.at == twin.one.at and twin.first.row == twin.one.row:
             hint = "put {{ key }} into the output: it differs for every take and combination"
+        where = _place(part, twin, first)
+        message = f"{job.address} would write to {output}, and so would {other.address} ({where})"
         _wrong_job(part, twin.one, ("output",), "job/output-taken", message, hint)
     if not also_repetitions or not all(part.is_sound for part in parts):
         return
@@ -320,13 +326,20 @@ def _wrong_job(part: _Part, one: Wanted, at: Pointer, code: str, message: str, h
 
 
 def _duplicate(part: _Part, twin: collisions.Twin, first: _Part) -> tuple[str, str, str]:
-    address = twin.one.job.address
+    address, other = twin.one.job.address, twin.first.job.address
     if first is part and twin.first.at == twin.one.at and twin.first.row == twin.one.row:
         message = f"this key and its matrix give {address} more than once"
         return "job/duplicate", message, "name every axis in the key, each value once"
-    message = f"the job {address} is wanted twice, here and {_place(part, twin, first)}"
-    hint = "give them different keys, or say takes: 2"
-    return "job/duplicate", message, "let the key name a column that differs in every row" if twin.one.row else hint
+    place = _place(part, twin, first)
+    message = f"the job {address} is wanted twice, here and {place}"
+    if address != other:
+        message = f"{address} is the same job as {other}, which is wanted {place}"
+    hint = (
+        "let the key name a column that differs in every row"
+        if twin.one.row
+        else "give them different keys, or say takes: 2"
+    )
+    return "job/duplicate", message, hint
 
 
 def _place(part: _Part, twin: collisions.Twin, first: _Part) -> str:

@@ -37,11 +37,10 @@ def _packed(one: Wanted) -> tuple[Any, ...]:
     job = one.job
     return (
         *(one.at, one.row, job.address, job.base, job.key, job.take, dict(job.axes), job.request.model),
-        *(dict(job.request.input), job.fingerprint, job.output, job.tags, job.file, job.line),
+        *(dict(job.request.input), job.fingerprint, job.output, job.tags, job.file, job.line, job.files),
     )
 
 
 def _unpacked(packed: tuple[Any, ...]) -> Wanted:
-    at, row, address, base, key, take, axes, model, params, fingerprint, output, tags, file, line = packed
-    request = Request(model, params)
-    return Wanted(at, JobSpec(address, base, key, take, axes, request, fingerprint, output, tags, file, line), row)
+    at, row, address, base, key, take, axes, model, params, fingerprint, *described = packed
+    return Wanted(at, JobSpec(address, base, key, take, axes, Request(model, params), fingerprint, *described), row)

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
@@ -15,6 +15,7 @@ from seedbatch.domain.errors import UsageError
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.jobs import Request
 from seedbatch.models.checker import Checker, Fault
+from seedbatch.models.sheet import sheet
 
 DOCUMENTED: Final = "documented"
 # What is worth knowing of a model whose status is another one.
@@ -48,15 +49,23 @@ class _Family:
         data = schema["x-seedbatch"]
         self.schema = schema
         self.checker = Checker(schema)
-        self.models: Mapping[str, Mapping[str, str]] = data["models"]
+        self.models: Mapping[str, Mapping[str, Any]] = data["models"]
         self.defaults: Mapping[str, Json] = data.get("defaults", {})
         found = data.get("references")
         self.references = found and _References(found["text"], found["list"], re.compile(found["pattern"]))
         self.warnings = [
             _Warning(Checker(one["if"]), tuple(one["path"]), one["message"]) for one in data.get("warnings", ())
         ]
+        self._allowed: dict[str, Mapping[str, str]] = {}
         # Of a million requests hardly any has one: a single look tells.
         self.remarkable = Checker({"anyOf": [one["if"] for one in data["warnings"]]}) if self.warnings else None
+
+    def allowed(self, model: str) -> Mapping[str, str]:
+        """The values of each parameter that has a list of them, for one model."""
+        if model not in self._allowed:
+            parameters = sheet(self.schema, model).parameters
+            self._allowed[model] = {one.name: one.allowed for one in parameters if "enum" in one.rule}
+        return self._allowed[model]
 
 
 class Catalogue:
@@ -95,7 +104,9 @@ class Catalogue:
         if family is None:
             return []
         instance = {"model": request.model, "input": dict(request.input)}
-        return family.checker.faults(instance) or _dangling(family, request)
+        if faults := family.checker.faults(instance):
+            return [_narrowed(family, request.model, fault) for fault in faults]
+        return _dangling(family, request)
 
     def warnings(self, request: Request) -> list[Fault]:
         """What is allowed and should be known all the same."""
@@ -111,6 +122,14 @@ class Catalogue:
             _worth_knowing(one.path, one.message) for one in family.warnings if one.applies.is_valid(instance)
         ]
 
+    def files(self, request: Request) -> int:
+        """How many files its task is known to give: `n` of them, or as many as the schema says of the model."""
+        family = self._families.get(request.model)
+        if family is None:
+            return 1
+        count = request.input.get("n", family.models[request.model].get("files", 1))
+        return count if isinstance(count, int) and not isinstance(count, bool) else 1
+
     def schema(self, model: str) -> Mapping[str, Any]:
         """The JSON Schema of a model's requests.
 
@@ -124,11 +143,19 @@ class Catalogue:
         return self._families[model].schema
 
     def _status(self, model: str) -> str:
-        return self._families[model].models[model].get("status", DOCUMENTED)
+        return str(self._families[model].models[model].get("status", DOCUMENTED))
 
 
 def _worth_knowing(path: tuple[str | int, ...], message: str) -> Fault:
     return Fault(path, "model/warning", message)
+
+
+def _narrowed(family: _Family, model: str, fault: Fault) -> Fault:
+    """What is missing, with the values that this model takes: the schema stumbles before it comes to its branches."""
+    if fault.code != "schema/required" or fault.path != ("input",):
+        return fault
+    allowed = family.allowed(model).get(fault.message.removesuffix(" is missing"))
+    return replace(fault, hint=f"allowed: {allowed}") if allowed else fault
 
 
 def _dangling(family: _Family, request: Request) -> list[Fault]:

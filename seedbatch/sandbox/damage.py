@@ -17,6 +17,8 @@ Answer = tuple[int, dict[str, Any]]  # the HTTP status and the envelope
 _HTML: Final = "<!doctype html><html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 _SLOW_STEPS: Final = 20
 _PARTIAL: Final = ("model", "prompt")
+# Ours, for aiohttp's table is older than WebP.
+_TYPES: Final = {".mp4": "video/mp4", ".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 REDIRECTED: Final = "redirected"
 
 
@@ -58,8 +60,7 @@ async def answer_api(
 async def answer_file(fault: Fault | None, request: web.Request, file: Path) -> web.StreamResponse:
     """Answer a download, with the fault."""
     if fault is None:
-        # aiohttp's own table of types is older than this format.
-        return web.FileResponse(file, headers={"Content-Type": "image/webp"} if file.suffix == ".webp" else None)
+        return web.FileResponse(file, headers={"Content-Type": _TYPES[file.suffix]})
     match fault.kind:
         case "cut":
             return _cut(request)
@@ -138,7 +139,7 @@ async def _slow(request: web.Request, file: Path, seconds: float) -> web.StreamR
 
 async def _begin(request: web.Request, file: Path, length: int) -> web.StreamResponse:
     response = web.StreamResponse()
-    response.content_type = "video/mp4" if file.suffix == ".mp4" else "image/png"
+    response.content_type = _TYPES[file.suffix]
     response.content_length = length
     await response.prepare(request)
     return response

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from seedbatch.sandbox.models import MODELS
+
 _MODES: Final = {0: "t2v", 1: "i2v", 2: "i2v-fl", 3: "r2v"}  # by the number of images, where none is named
 _USUAL: Final = "720p"
 _ONLY_DURATION: Final = 8  # seconds
 
 
 def made(model: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The input as it is carried out and charged; the echo of a query still shows what was asked."""
-    found = dict(asked)
+    """The input as it is carried out and charged; the echo of a query still shows what was asked.
+
+    What the model does not document is left out: nobody looked at it, and it is no number of images to charge for.
+    """
+    found = {name: value for name, value in asked.items() if MODELS[model].documents(name)}
     if model.startswith("veo3"):
         images = len(asked.get("imageUrls", ()))
         mode = veo_mode(asked)

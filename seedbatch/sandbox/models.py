@@ -40,6 +40,10 @@ class Model:
         """Whether the material rules of Seedance hold for it."""
         return self.name.startswith("seedance-") and "mediaUrls" in self.links
 
+    def documents(self, field: str) -> bool:
+        """Whether it knows a field besides the prompt, so that its value was checked."""
+        return field in self.choices or field in self.forms or field in self.booleans or field in self.links
+
     def named(self, name: str, *, without: frozenset[str] = frozenset(), **choices: frozenset[Any]) -> Model:
         """Another model of the family: other values for some fields, and fields `without` which it does not know."""
         kept = {known: values for known, values in {**self.choices, **choices}.items() if known not in without}

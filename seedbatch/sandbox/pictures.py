@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
+import secrets
 import zlib
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ def picture(folder: Path, mark: str, extension: str, ratio: str) -> Path:
     path = folder / f"{mark}.{extension}"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{path.name}.{os.getpid()}.part"
+        part = folder / f".{path.name}.{secrets.token_hex(4)}"  # two may ask at once
         part.write_bytes(_DRAWN[extension](*size_of(ratio), mark))
         part.replace(path)
     return path

@@ -417,3 +417,32 @@ async def test_a_cancelled_caller_is_obeyed_all_the_same(ledger, clock):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await states(ledger) == {JobState.RUNNING: 1}
+
+
+async def test_a_batch_of_many_is_declared_as_one_of_few(ledger, clock, records):
+    """More jobs than are compared at once: edits, removals, new ones and what comes back, all over the batch."""
+    count = 1_300
+    names = [f"j{number:04d}" for number in range(count)]
+    await ledger.declare(batch(*map(spec, names)), NOON)
+    submitted = set()
+    while len(submitted) < 30:
+        found, _ = await claim(ledger, None, FREE, clock.after(1), 10)
+        for one in found:
+            await ledger.accepted(one.attempt_id, f"t{one.attempt_id}", clock.after(1), clock.now)
+            submitted.add(one.name.address)
+    # Every third is edited, every seventh gone, and the order is the other way round.
+    wanted = [spec(name, prompt="edited" if number % 3 == 0 else "") for number, name in enumerate(names) if number % 7]
+    wanted = [*reversed(wanted), spec("new")]
+    for _ in range(2):  # the second time nothing is left to do
+        await ledger.declare(batch(*wanted), clock.after(1))
+        current = [job for job in records.jobs() if job.standing is Standing.CURRENT]
+        assert [job.address for job in current] == [one.address for one in wanted]
+        assert [job.fingerprint for job in current] == [one.fingerprint for one in wanted]
+        assert {job.address for job in current if job.revision > 1} == {
+            name for number, name in enumerate(names) if number % 7 and number % 3 == 0 and name in submitted
+        }
+        gone = {job.address for job in records.jobs() if job.standing is Standing.ORPHAN}
+        assert gone == {name for number, name in enumerate(names) if number % 7 == 0}
+    await ledger.declare(batch(*map(spec, names)), clock.after(1))
+    current = [job for job in records.jobs() if job.standing is Standing.CURRENT]
+    assert [(job.address, job.revision) for job in current] == [(name, 1) for name in names]

@@ -328,3 +328,12 @@ def _commits(path: Path) -> int:
     page = int.from_bytes(log[8:12], "big")
     frames = range(32, len(log) - 23, page + 24)
     return sum(1 for start in frames if int.from_bytes(log[start + 4 : start + 8], "big"))
+
+
+async def test_a_job_that_is_named_twice_is_no_edit_of_itself(ledger, clock, records):
+    """However far apart: taken for an edit it would be submitted, and paid for, again and again."""
+    between = [spec(f"j{number:04d}") for number in range(600)]
+    twice = batch(spec("river", prompt="one"), *between, spec("river", prompt="two"))
+    with pytest.raises(sqlite3.IntegrityError):
+        await ledger.declare(twice, NOON)
+    assert list(records.jobs()) == []

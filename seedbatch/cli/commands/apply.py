@@ -191,11 +191,12 @@ def _planned(settings: Settings, batches: Sequence[BatchSpec], caps: Caps, manne
         if records is not None:
             records.close()
     if foreign:
-        names = ", ".join(f"{job.output}.*" for job in foreign[:5]) + (", …" if len(foreign) > 5 else "")  # noqa: PLR2004
+        names = ", ".join(f"{name}.*" for _, name in foreign[:5]) + (", …" if len(foreign) > 5 else "")  # noqa: PLR2004
         raise UsageError(
             f"{count(len(foreign), 'output name')} in {settings.output_dir} "
-            f"{'is' if len(foreign) == 1 else 'are'} taken by files that this ledger does not know: {names}",
-            hint="move them away, or choose another folder with --output-dir; nothing was submitted",
+            f"{'is' if len(foreign) == 1 else 'are'} taken by files of other jobs, or of none: {names}",
+            hint="name other outputs, choose another folder with --output-dir, or move away what nobody needs; "
+            "nothing was submitted",
         )
     return plan, forecast(plan, batches, accounts, caps)
 

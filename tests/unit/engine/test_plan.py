@@ -73,7 +73,7 @@ class Past:
         with closing(SqliteRecords(self.path)) as records:
             plan = make_plan([batch(*specs)], records)
             found = foreign_files(plan, records, lambda names: [name for name in names if name in lying])
-            return [job.address for job in found]
+            return [job.address for job, _ in found]
 
 
 @pytest.fixture
@@ -222,7 +222,9 @@ async def test_plan_and_recording_agree(past):
 
 def test_a_file_where_a_new_output_belongs_is_foreign():
     plan = make_plan([batch(spec("a"), spec("b"))], None)
-    assert [job.address for job in foreign_files(plan, None, lambda names: [n for n in names if "b-1" in n])] == ["b"]
+    assert [job.address for job, _ in foreign_files(plan, None, lambda names: [n for n in names if "b-1" in n])] == [
+        "b"
+    ]
     assert foreign_files(plan, None, lambda _names: []) == []
 
 
@@ -251,4 +253,4 @@ def test_a_plan_of_very_many_jobs_is_the_same_plan():
     assert sum(1 for _ in plan.of(Action.CREATE)) == count
     assert list(plan.of(Action.RETRY)) == []
     lying = foreign_files(plan, None, lambda names: [name for name in names if name.endswith("99-1")])
-    assert [job.address for job in lying] == [one.address for one in specs if one.key.endswith("99")]
+    assert [job.address for job, _ in lying] == [one.address for one in specs if one.key.endswith("99")]

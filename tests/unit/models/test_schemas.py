@@ -71,7 +71,9 @@ def _rules_of(branch):
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_every_model_says_what_it_is(path):
     for known in read(path)["x-seedbatch"]["models"].values():
-        assert {"kind", "era", "status", "source"} <= known.keys() <= {"kind", "era", "status", "source", "note"}
+        needed = {"kind", "era", "status", "source"}
+        assert needed <= known.keys() <= needed | {"note", "files"}
+        assert known.get("files", 2) >= 2
         assert known["kind"] in {"video", "image"}
         assert known["status"] in {"documented", "legacy", "other clients only"}
         assert set(known["era"].split(", ")) <= {"A", "B", "C", "none"}

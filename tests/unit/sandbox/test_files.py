@@ -56,6 +56,31 @@ async def test_an_image_model_makes_pictures(drive: Drive, model, asked, count, 
             assert (picture.format, picture.size) == (kind, size)
 
 
+@pytest.mark.parametrize(
+    ("model", "content_type"),
+    [("nano-banana", "image/png"), ("seedream-4", "image/jpeg"), ("jimeng-4.6", "image/webp")],
+)
+async def test_a_picture_that_comes_slowly_has_its_type_too(file: Path, model: str, content_type: str) -> None:
+    async with driving(file, plan={"rules": [{"on": "file", "do": {"slow": 0.1}, "at": [1]}]}) as drive:
+        _, body = await drive.post({"model": model, "input": {"prompt": "a river"}})
+        drive.clock.pass_by(10)
+        (url,) = (await drive.task(body["data"]["taskId"]))["result"]["urls"]
+        slow, usual = await drive.fetch(url), await drive.fetch(url)
+    assert [answer[1]["Content-Type"] for answer in (slow, usual)] == [content_type] * 2
+    assert slow[2] == usual[2]
+
+
+async def test_a_picture_that_many_ask_for_at_once_is_drawn_whole(drive: Drive) -> None:
+    for _ in range(5):
+        _, body = await drive.post({"model": "seedream-4", "input": {"prompt": "a river", "ratio": "21:9"}})
+        drive.clock.pass_by(10)
+        (url,) = (await drive.task(body["data"]["taskId"]))["result"]["urls"]
+        answers = await asyncio.gather(*(drive.fetch(url) for _ in range(12)))
+        assert {status for status, *_ in answers} == {200}
+        assert len({content for *_, content in answers}) == 1
+    assert not [path for path in drive.path.with_name(f"{drive.path.name}-clips").iterdir() if path.suffix != ".jpg"]
+
+
 async def test_before_the_success_there_is_no_file(drive: Drive) -> None:
     task_id = await drive.submit()
     assert (await drive.fetch(f"{drive.url}/files/{task_id}-1.mp4"))[0] == 404

@@ -77,6 +77,24 @@ def test_a_field_that_a_model_does_not_know_changes_nothing():
     assert (order.outputs, order.echo["n"]) == (4, 2)
 
 
+@pytest.mark.parametrize(
+    ("model", "unknown"),
+    [
+        ("nano-banana", {"n": "many"}),
+        ("jimeng-4.6", {"n": 10**30, "duration": []}),
+        ("grok-imagine/text-to-image-lite", {"duration": {}}),
+        ("seedream-4.6", {"n": 15}),
+        ("jimeng-video-3.0", {"resolution": "1080p"}),
+    ],
+)
+async def test_nor_does_it_change_the_bill(drive: Drive, model: str, unknown: dict[str, object]):
+    for more in ({}, unknown):
+        status, body = await drive.post({"model": model, "input": {"prompt": "p", **more}})
+        assert (status, body["code"]) == (200, 0)
+    first, second = (line.units for line in drive.lines())
+    assert first == second > 0
+
+
 def test_seedance_of_the_oldest_pages_has_no_materials():
     assert not MODELS["seedance-2.0-pro"].seedance
     assert isinstance(verdict("seedance-2.0-pro", imageUrls=["https://x.example/without-extension"]), Order)
