@@ -48,7 +48,7 @@ MODEL: Final = "seedance-2.0"
 PRICES: Final = PriceTable({(MODEL, None): PriceRow(MODEL, None, Unit.SECOND, Money(50_000, "USD"))})
 # A run that is left alone ends by itself: this is far beyond any, and a run that reaches it hangs.
 _FOREVER: Final = 24 * 3600.0
-_TURNS: Final = 200_000
+TURNS: Final = 200_000
 _DEATHS: Final = (
     *("turn", "before a commit", "after a commit", "connecting", "sent", "accepted", "answered", "fetching"),
     *("half a file", "a whole file without its name", "a sidecar without its file", "a file without its row"),
@@ -198,28 +198,32 @@ def let_go(ledger: SqliteLedger) -> None:
             os.close(handle)
 
 
-def simulate(seed: int, folder: Path, newborn: Path, opener: Opener = open_real) -> History:
-    """One history, in a new folder inside `folder`; `newborn` is the ledger's file as it was made."""
+def simulate(seed: int, folder: Path, newborn: Path, opener: Opener = open_real, turns: int = TURNS) -> History:
+    """One history, in a new folder inside `folder`; `newborn` is the ledger's file as it was made.
+
+    A history that is not over after so many `turns` of its loop hangs.
+    """
     with tempfile.TemporaryDirectory(prefix=f"{seed}-", dir=folder) as place:
-        return carry_out(seed, Path(place), newborn, opener)
+        return carry_out(seed, Path(place), newborn, opener, turns)
 
 
-def carry_out(seed: int, place: Path, newborn: Path, opener: Opener = open_real) -> History:
+def carry_out(seed: int, place: Path, newborn: Path, opener: Opener = open_real, turns: int = TURNS) -> History:
     """One history, in an empty folder, where it leaves ledger and files."""
     shutil.copyfile(newborn, place / "ledger.db")
     (place / "ledger.db").chmod(0o600)
-    return _Historian(seed, place, opener).tell()
+    return _Historian(seed, place, opener, turns).tell()
 
 
 class _Historian:
-    def __init__(self, seed: int, place: Path, opener: Opener) -> None:
+    def __init__(self, seed: int, place: Path, opener: Opener, turns: int) -> None:
         self._dice = random.Random(seed)
         self._file = place / "ledger.db"
         self._opener = opener
         self._history = History(seed)
         self._alive: list[Process] = []
         self._dozing = self._dice.random() < 0.85
-        self._loop = VirtualLoop(self._between, _TURNS)
+        self._turns = turns
+        self._loop = VirtualLoop(self._between, turns)
         self._loop.set_exception_handler(lambda _loop, _context: None)
         # From minutes to hours.
         longest = self._dice.choice([300.0, 1_800.0, 14_400.0]) if self._dozing else 300.0
@@ -235,7 +239,7 @@ class _Historian:
             asyncio.set_event_loop(None)
             self._loop.run_until_complete(self._all())
         except Endless:
-            self._find("endless", f"{_TURNS:,} turns of the loop were not enough")
+            self._find("endless", f"{self._turns:,} turns of the loop were not enough")
             for process in self._alive:
                 process.life.die()
             self._judge(at_rest=True)
@@ -475,14 +479,16 @@ def _unsettled(file: Path) -> Iterator[str]:
         rows = connection.execute(
             "SELECT j.id, j.state, j.standing, j.price, b.max_jobs, b.max_cost,"
             " (SELECT sum(counted) FROM attempts a JOIN jobs o ON o.id = a.job_id WHERE o.batch_id = b.id),"
-            " (SELECT sum(exposure) FROM attempts a JOIN jobs o ON o.id = a.job_id WHERE o.batch_id = b.id)"
+            " (SELECT sum(exposure) FROM attempts a JOIN jobs o ON o.id = a.job_id WHERE o.batch_id = b.id),"
+            " (SELECT sum(x.exposure) FROM extras x JOIN attempts a ON a.id = x.attempt_id"
+            "  JOIN jobs o ON o.id = a.job_id WHERE o.batch_id = b.id)"
             " FROM jobs j JOIN batches b ON b.id = j.batch_id ORDER BY b.id, j.position"
         ).fetchall()
     full = False
-    for job_id, state, standing, price, max_jobs, max_cost, count, owed in rows:
+    for job_id, state, standing, price, max_jobs, max_cost, count, owed, extra in rows:
         if state == "pending" and standing == "current":
             full = full or (max_jobs is not None and (count or 0) >= max_jobs)
-            full = full or (max_cost is not None and (owed or 0) + price > max_cost)
+            full = full or (max_cost is not None and (owed or 0) + (extra or 0) + price > max_cost)
             if not full:
                 yield f"job {job_id} is pending, and no budget keeps it back"
         elif state in {"submitting", "running", "succeeded"}:
