@@ -6,7 +6,7 @@ import gc
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,19 +22,15 @@ from seedbatch.manifest.expand import Expansion, Finding, Leniency, Wanted
 from seedbatch.manifest.outputs import meeting_point
 from seedbatch.manifest.places import Pointer
 from seedbatch.manifest.reader import Document, Remark, read
+from seedbatch.manifest.telling import Findings, Told, in_order, told, with_more
 from seedbatch.manifest.wanted import Jobs, new_spool
 from seedbatch.models import catalogue
 
-# Of each file; beyond that nobody reads on, and one mistake in a template is many problems.
-_MOST_TOLD: Final = 100
-_MORE: Final = "problems/more"
 # Of each file. A few lines can stand for any number of jobs, each of them long: aliases times matrix times templates.
 _MOST_JOBS: Final = 1_000_000
 _MOST_TEXT: Final = 256 * 1024 * 1024
 # Of the rows of one source: they lie on disk, not in memory.
 _MOST_OF_ROWS: Final = 10_000_000
-_LONGEST_AXES: Final = 200
-_MOST_REMARKS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +42,6 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
-class _Told:
-    """Problems of one file, in the order in which they were found: the first hundred, and how many more there are."""
-
-    def __init__(self) -> None:
-        self.problems: list[Problem] = []
-        self.more = 0
-
-    def add(self, problem: Problem) -> None:
-        if len(self.problems) < _MOST_TOLD:
-            self.problems.append(problem)
-        else:
-            self.more += 1
-
-
 @dataclass(slots=True)
 class _Part:
     """One file's share of a batch; what is wrong with it and with its sources, and what is worth knowing."""
@@ -69,7 +51,7 @@ class _Part:
     wrong: list[Remark] = field(default_factory=list)
     worth: list[Remark] = field(default_factory=list)
     sources: dict[int, sources.Source] = field(default_factory=dict)
-    rows: defaultdict[str, _Told] = field(default_factory=lambda: defaultdict(_Told))
+    rows: defaultdict[str, Told] = field(default_factory=lambda: defaultdict(Told))
 
     @property
     def is_sound(self) -> bool:
@@ -105,12 +87,12 @@ def _load(paths: Sequence[Path], leniency: Leniency) -> Loaded:
     _find_budgets(sound)
     _find_twins(sound, seen, also_repetitions=not problems)
     for part in parts:
-        problems += _told(part.document, part.wrong)
-        for told in part.rows.values():
-            problems += _with_more(_with_texts(part, told.problems), told.more)
-    warnings = [warning for part in parts for warning in _told(part.document, part.worth)]
+        problems += told(part.document, part.wrong)
+        for found in part.rows.values():
+            problems += with_more(_with_texts(part, found.problems), found.more)
+    warnings = [warning for part in parts for warning in told(part.document, part.worth)]
     batches = () if problems else tuple(_batches(sound))
-    return Loaded(batches, _sorted(problems), _sorted(warnings))
+    return Loaded(batches, in_order(problems), in_order(warnings))
 
 
 @contextmanager
@@ -132,7 +114,7 @@ def _part(path: Path, document: Document, leniency: Leniency, seen: collisions.S
     if not checked.can_expand:
         return part
     expansion = Expansion(document.value, document.file, catalogue(), leniency)
-    findings = _Findings()
+    findings = Findings()
     wanted: list[Wanted] = []
     text = 0
     for index, entry in enumerate(document.value.get("jobs", ())):
@@ -167,7 +149,7 @@ def _read_sources(
     path: Path,
     expansion: Expansion,
     skip: Collection[int],
-    findings: _Findings,
+    findings: Findings,
     seen: collisions.Seen,
 ) -> None:
     """The jobs of every row, after those of `jobs`."""
@@ -224,62 +206,14 @@ def _too_large(at: Pointer, what: str) -> Remark:
     return Remark(at, "manifest/size", message, "split it; files that name one batch are one batch", at_key=True)
 
 
-class _Findings:
-    """Each place once, however many combinations and rows it concerns."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        # For each remark, where it is so: the first words, and hashes of all.
-        self._groups: dict[bool, dict[Remark, tuple[str, set[int]]]] = {False: {}, True: {}}
-
-    def add(self, finding: Finding) -> None:
-        self.count += 1
-        groups = self._groups[finding.warning]
-        remark = Remark(finding.pointer, finding.code, finding.message, finding.hint, finding.at_key)
-        if remark not in groups:
-            if len(groups) >= _MOST_REMARKS:
-                return
-            groups[remark] = (finding.axes, set())
-        if finding.axes:
-            groups[remark][1].add(hash(finding.axes))
-
-    def remarks(self, *, warnings: bool) -> Iterator[Remark]:
-        for remark, (first, places) in self._groups[warnings].items():
-            if not first:
-                yield remark
-                continue
-            where = first if len(first) <= _LONGEST_AXES else f"{first[:_LONGEST_AXES]}…"
-            more = f" and {len(places) - 1:,} more" if len(places) > 1 else ""
-            before = "" if where.startswith("row ") else "where "
-            yield replace(remark, message=f"{remark.message} ({before}{where}{more})")
-
-
-def _told(document: Document, remarks: Sequence[Remark]) -> list[Problem]:
-    """The remarks with their places, the last of very many standing for the rest."""
-    return _with_more(document.problems(remarks[:_MOST_TOLD]), len(remarks) - _MOST_TOLD)
-
-
-def _with_texts(part: _Part, told: Sequence[Problem]) -> list[Problem]:
+def _with_texts(part: _Part, found: Sequence[Problem]) -> list[Problem]:
     """Problems that were found when the row was gone get its line from the file."""
-    missing = {problem.line for problem in told if problem.line and not problem.source}
-    source = next((one for one in part.sources.values() if told and one.file == told[0].file), None)
+    missing = {problem.line for problem in found if problem.line and not problem.source}
+    source = next((one for one in part.sources.values() if found and one.file == found[0].file), None)
     if not missing or source is None:
-        return [*told]
+        return [*found]
     texts = source.texts(missing)
-    return [replace(one, source=one.source or texts.get(one.line, "")) if one.column == 1 else one for one in told]
-
-
-def _with_more(told: list[Problem], more: int) -> list[Problem]:
-    if more <= 0:
-        return told
-    last = told[-1]
-    rest = Problem(last.file, last.line, last.column, _MORE, f"and {more:,} more in this file", "mend these first")
-    return [*told, rest]
-
-
-def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """By file and place, what stands for the rest of a file at its end."""
-    return tuple(sorted(problems, key=lambda problem: (problem.file, problem.code == _MORE, problem)))
+    return [replace(one, source=one.source or texts.get(one.line, "")) if one.column == 1 else one for one in found]
 
 
 def _find_twins(parts: Sequence[_Part], seen: collisions.Seen, *, also_repetitions: bool) -> None:
@@ -292,9 +226,8 @@ def _find_twins(parts: Sequence[_Part], seen: collisions.Seen, *, also_repetitio
     for twin in files:
         part, first = parts[twin.share], parts[twin.first_share]
         job, other = twin.one.job, twin.first.job
-        if (job.base, job.take) == (other.base, other.take) and shares[twin.share].batch == shares[
-            twin.first_share
-        ].batch:
+        batches = [shares[index].batch for index in (twin.share, twin.first_share)]
+        if (batches[0], job.base, job.take) == (batches[1], other.base, other.take):
             continue  # told above
         output, hint = job.output, "upper and lower case, and characters that become -, make no difference"
         if job.files > 1 or other.files > 1:

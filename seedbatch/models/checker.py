@@ -198,9 +198,6 @@ def _unknown_keys(path: tuple[str | int, ...], error: Any) -> Iterator[Fault]:
         known = list(dict.fromkeys(_properties(schema)))
         unknown = [name for name in error.instance if repr(name) in error.message]
     for name in unknown:
-        if name in schema.get("x-seedbatch-planned", ()):
-            yield Fault((*path, name), "schema/unknown-key", f"{name} is not supported in this version")
-            continue
         hint = _instead_of(str(name), schema) or _near_key(str(name), known)
         yield Fault((*path, name), "schema/unknown-key", f"there is no key {_shown(name)} here", hint)
 

@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 from pathlib import Path
+
+from acceptance.test_terminal import seen
 
 from seedbatch.manifest.explanations import explanations
 
 ROOT = Path(__file__).parent.parent.parent
 WRONG = "version: 1\nbatch: b\njobs:\n  - {key: a, prompt: p, takes: 0}\n"
-
-
-def on_a_terminal(project, *arguments):
-    """What the command writes to a terminal as its errors."""
-    ours, theirs = pty.openpty()
-    process = project.start(*arguments, stderr=theirs, text=False)
-    os.close(theirs)
-    written = b""
-    try:
-        while block := os.read(ours, 65_536):
-            written += block
-    except OSError:  # the other end is closed
-        pass
-    os.close(ours)
-    process.communicate()
-    return written.decode().replace("\r\n", "\n")
 
 
 def test_the_page_is_what_the_command_prints(project):
@@ -67,11 +51,11 @@ def test_codes_are_completed(project):
 
 def test_a_terminal_is_told_how_to_learn_more(project):
     name = project.write("m.yaml", WRONG)
-    words = on_a_terminal(project, "validate", name)
-    assert words.endswith("nothing was submitted\n  → seedbatch explain schema/range\n")
+    words, _ = seen(project, "validate", name)
+    assert words.endswith("nothing was submitted\r\n  → seedbatch explain schema/range\r\n")
     project.run("explain", "schema/range")
 
 
 def test_where_it_is_noise_it_is_not_said(project):
     assert "explain" not in project.run("validate", project.write("m.yaml", WRONG), code=2).stderr
-    assert "explain" not in on_a_terminal(project, "validate", "none.yaml")
+    assert "explain" not in seen(project, "validate", "none.yaml")[0]
