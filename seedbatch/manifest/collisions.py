@@ -91,12 +91,13 @@ class Seen:
 
     def __init__(self) -> None:
         self._hashes = [Hashes() for _ in KEYS]
+        self._adding = [(keys, known.add) for keys, known in zip(KEYS, self._hashes, strict=True)]
 
     def add(self, batch: str, job: JobSpec) -> None:
         """Remember one."""
-        for keys, known in zip(KEYS, self._hashes, strict=True):
+        for keys, add in self._adding:
             for key in keys(batch, job):
-                known.add(hash(key))
+                add(hash(key))
 
     def twins(self, shares: Sequence[Share]) -> list[list[Twin]]:
         """For each of `KEYS` the jobs whose key an earlier job has, at most a thousand of each."""

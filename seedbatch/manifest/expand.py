@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from seedbatch.domain.errors import Problem
@@ -21,8 +22,6 @@ _OUTPUT: Final = "{{ batch }}/{{ key }}"
 _MOST_EXACT: Final = 2**53
 _NO_INPUT: Final[Mapping[str, Any]] = {}
 _NO_CELL: Final[Mapping[str, Scalar]] = {}
-_CONSTANT: Final = frozenset({int, bool})
-_NO_TYPES: Final[Mapping[str, Typed]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +172,26 @@ class _Entry:
         self._matrix: Mapping[str, Any] = entry.get("matrix", matrix_)
         self._takes = int(entry["takes"]) if "takes" in entry else shared.takes
         self._model: str = entry.get("model", shared.model) or ""
-        self._tags: list[str] = [*shared.tags, *entry.get("tags", ())]
-        self._input: dict[str, Any] = _merged(shared.input, entry)
         self._bare = templates.is_template(entry["key"])
-        self._types = self._typed_by_model() if is_csv else _NO_TYPES
+        self._tags: tuple[str, ...] = tuple(dict.fromkeys((*shared.tags, *entry.get("tags", ()))))
+        self._plain_tags = not any(map(templates.is_template, self._tags))
         self._usual = shared.models.defaults(self._model)
+        # What every row has, in its order, and how the rest is filled: most values are the same for a million rows.
+        self._same: dict[str, Json] = {**self._usual}
+        self._filled: list[tuple[str, Callable[[templates.Names], Json]]] = []
+        self._sort(_merged(shared.input, entry), is_csv=is_csv)
 
-    def _typed_by_model(self) -> Mapping[str, Typed]:
-        """For the parameters that are one cell: what becomes of its text."""
-        if not self._shared.models.knows(self._model):
-            return _NO_TYPES
-        schema = self._shared.models.schema(self._model)
-        return {name: typed_by(schema, name) for name, value in self._input.items() if templates.single_name(value)}
+    def _sort(self, parameters: Mapping[str, Any], *, is_csv: bool) -> None:
+        for name, value in parameters.items():
+            self._same[name] = value
+            fill = templates.filler(value)
+            if fill is None:
+                self._same[name] = value if isinstance(value, str) else _integral(value)
+            elif is_csv and templates.single_name(value) and self._shared.models.knows(self._model):
+                typed = typed_by(self._shared.models.schema(self._model), name)
+                self._filled.append((name, partial(_typed, fill, typed)))
+            else:
+                self._filled.append((name, fill))
 
     def cells(self) -> Sequence[Mapping[str, Scalar]] | Finding:
         """The combinations of its matrix, or why nothing can come of this entry."""
@@ -246,8 +253,9 @@ class _Entry:
             return [Finding(draft.at, error.code, error.message, error.hint, axes=where)]
         except Unusable as error:
             return [Finding(draft.at, "job/output", f"the output cannot be used: {error}", axes=where)]
-        request = Request(self._model, {**self._usual, **draft.input})
-        if faults := self._shared.models.check(request):
+        request = Request(self._model, draft.input)
+        approved = self._shared.models.approves(request)
+        if not approved and (faults := self._shared.models.check(request)):
             return [self._found(fault, where) for fault in faults]
         try:
             fingerprint = request.fingerprint
@@ -268,8 +276,11 @@ class _Entry:
             line=origin.line,
             files=self._shared.models.files(request),
         )
-        warnings = [self._found(warning, where, warning=True) for warning in self._shared.models.warnings(request)]
-        return [*warnings, Wanted(self._here, job, origin.row)]
+        wanted = Wanted(self._here, job, origin.row)
+        if approved:
+            return (wanted,)
+        warnings = self._shared.models.warnings(request)
+        return [*(self._found(warning, where, warning=True) for warning in warnings), wanted]
 
     def _fill(self, draft: _Draft, cell: Mapping[str, Scalar], take: int, names: dict[str, Json]) -> None:
         """Render everything that may be a template; `names` will have the key as well.
@@ -277,16 +288,20 @@ class _Entry:
         Raises:
             Wrong, Unusable: and `draft.at` says what it was.
         """
-        key = templates.text(self._entry["key"], names)
+        key: str = self._entry["key"]
+        if self._bare:
+            key = templates.text(key, names)
         if not KEY.fullmatch(key):
             hint = "letters, digits, dot, underscore and hyphen; a letter or digit first"
             raise templates.Wrong("job/key", f'"{key[:80]}" cannot be a key', hint)
         draft.key = names["key"] = key
-        draft.base = address(key, cell, 1, 1, bare=self._bare)
+        draft.base = address(key, cell, 1, 1, bare=self._bare) if cell else key
         draft.address = f"{draft.base}#{take}" if self._takes > 1 else draft.base
         self._fill_input(draft, names)
         draft.at = (*self._here, "tags")
-        draft.tags = tuple(dict.fromkeys(templates.text(tag, names) for tag in self._tags))
+        draft.tags = self._tags
+        if not self._plain_tags:
+            draft.tags = tuple(dict.fromkeys([templates.text(tag, names) for tag in self._tags]))
         own = "output" in self._entry
         if own or self._shared.has_output:
             draft.at = (*self._here, "output") if own else ("output",)
@@ -297,17 +312,16 @@ class _Entry:
 
     def _fill_input(self, draft: _Draft, names: Mapping[str, Json]) -> None:
         name = ""
+        filled = draft.input = self._same.copy()
         try:
-            for name, value in self._input.items():
-                # Most values are the same for a million rows.
-                if _is_constant(value):
-                    draft.input[name] = value
-                    continue
-                filled = templates.render(value, names)
-                if isinstance(filled, str) and name in self._types:
-                    filled = self._types[name](filled)
-                if filled is not None:
-                    draft.input[name] = filled if isinstance(filled, str) else _integral(filled)
+            for name, fill in self._filled:
+                value = fill(names)
+                if value is not None:
+                    filled[name] = value if value.__class__ is str else _integral(value)
+                elif name in self._usual:
+                    filled[name] = self._usual[name]
+                else:
+                    del filled[name]
         except templates.Wrong:
             draft.at = self._input_at(name)
             raise
@@ -352,8 +366,10 @@ def _merged(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, 
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def _is_constant(value: Json) -> bool:
-    return "{" not in value if isinstance(value, str) else type(value) in _CONSTANT
+def _typed(fill: Callable[[templates.Names], Json], typed: Typed, names: templates.Names) -> Json:
+    """A cell that is the whole value of a parameter, as that parameter wants it."""
+    value = fill(names)
+    return typed(value) if isinstance(value, str) else value
 
 
 def _integral(value: Json) -> Json:

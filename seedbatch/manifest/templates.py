@@ -37,6 +37,28 @@ def is_template(text: str) -> bool:
     return "{" in text and ("{{" in text or "{%" in text or "{#" in text)
 
 
+def filler(value: Json) -> Callable[[Names], Json] | None:
+    """What fills the templates in a value, None where there are none; one that is a whole expression keeps its type.
+
+    The filler raises `Wrong`, with what is wrong and the nearest known name.
+    """
+    if value.__class__ is str:
+        return _filler(value) if is_template(value) else None
+    return partial(render, value) if _has_templates(value) else None
+
+
+def _has_templates(value: Json) -> bool:
+    match value:
+        case str():
+            return is_template(value)
+        case list():
+            return any(map(_has_templates, value))
+        case dict():
+            return any(map(_has_templates, value.values()))
+        case _:
+            return False
+
+
 def render(value: Json, names: Names) -> Json:
     """`value` with every string in it rendered over `names`; one that is a whole expression keeps its type.
 

@@ -57,8 +57,11 @@ class _Family:
             _Warning(Checker(one["if"]), tuple(one["path"]), one["message"]) for one in data.get("warnings", ())
         ]
         self._allowed: dict[str, Mapping[str, str]] = {}
-        # Of a million requests hardly any has one: a single look tells.
-        self.remarkable = Checker({"anyOf": [one["if"] for one in data["warnings"]]}) if self.warnings else None
+        # Of a million requests hardly any is wrong or has a warning: a single look tells.
+        refused = [one["if"] for one in data.get("warnings", ())] + [
+            schema[name] for name in ("not",) if name in schema
+        ]
+        self.unremarkable = Checker({**schema, "not": {"anyOf": refused or [False]}})
 
     def allowed(self, model: str) -> Mapping[str, str]:
         """The values of each parameter that has a list of them, for one model."""
@@ -98,13 +101,22 @@ class Catalogue:
         family = self._families.get(model)
         return {} if family is None else family.defaults
 
+    def approves(self, request: Request) -> bool:
+        """Whether nothing is wrong with a request and nothing about it is worth knowing: the quick answer."""
+        family = self._families.get(request.model)
+        return (
+            family is not None
+            and self._status(request.model) == DOCUMENTED
+            and family.unremarkable.is_valid(_instance(request))
+            and not _dangling(family, request)
+        )
+
     def check(self, request: Request) -> list[Fault]:
         """What is wrong with a request, by path from `model` or `input`; nothing for a model that is not known."""
         family = self._families.get(request.model)
         if family is None:
             return []
-        instance = {"model": request.model, "input": dict(request.input)}
-        if faults := family.checker.faults(instance):
+        if faults := family.checker.faults(_instance(request)):
             return [_narrowed(family, request.model, fault) for fault in faults]
         return _dangling(family, request)
 
@@ -115,9 +127,7 @@ class Catalogue:
             return [_worth_knowing(("model",), f"no schema knows {request.model}: its input is sent unchecked")]
         told = _STATUS.get(self._status(request.model))
         found = [_worth_knowing(("model",), f"{request.model} {told}")] if told else []
-        instance = {"model": request.model, "input": dict(request.input)}
-        if family.remarkable is None or not family.remarkable.is_valid(instance):
-            return found
+        instance = _instance(request)
         return found + [
             _worth_knowing(one.path, one.message) for one in family.warnings if one.applies.is_valid(instance)
         ]
@@ -146,6 +156,11 @@ class Catalogue:
         return str(self._families[model].models[model].get("status", DOCUMENTED))
 
 
+def _instance(request: Request) -> dict[str, Any]:
+    """What a schema looks at."""
+    return {"model": request.model, "input": dict(request.input)}
+
+
 def _worth_knowing(path: tuple[str | int, ...], message: str) -> Fault:
     return Fault(path, "model/warning", message)
 
@@ -161,7 +176,7 @@ def _narrowed(family: _Family, model: str, fault: Fault) -> Fault:
 def _dangling(family: _Family, request: Request) -> list[Fault]:
     rule = family.references
     text = request.input.get(rule.text) if rule else None
-    if rule is None or not isinstance(text, str):
+    if rule is None or not isinstance(text, str) or rule.pattern.search(text) is None:
         return []
     listed = request.input.get(rule.list)
     count = len(listed) if isinstance(listed, list) else 0
