@@ -58,23 +58,35 @@ class Spool(Generic[T]):
         if self._count >= _MOST_IN_MEMORY and len(self._latest) >= _BLOCK:
             self._write()
 
+    def add_block(self, block: bytes, count: int) -> None:
+        """Keep `count` more, of which marshal has already written the packed list.
+
+        Raises:
+            UsageError: there is no room for them.
+        """
+        self._write()
+        self._write_block(block)
+        self._count += count
+
     def _write(self) -> None:
+        for start in range(0, len(self._latest), _BLOCK):
+            self._write_block(marshal.dumps([self._pack(one) for one in self._latest[start : start + _BLOCK]]))
+        self._latest = []
+
+    def _write_block(self, block: bytes) -> None:
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this object
-            for start in range(0, len(self._latest), _BLOCK):
-                block = marshal.dumps([self._pack(one) for one in self._latest[start : start + _BLOCK]])
-                written = os.pwrite(self._file.fileno(), block, self._end)
-                while written < len(block):
-                    written += os.pwrite(self._file.fileno(), block[written:], self._end + written)
-                self._blocks.append((self._end, len(block)))
-                self._end += len(block)
+            written = os.pwrite(self._file.fileno(), block, self._end)
+            while written < len(block):
+                written += os.pwrite(self._file.fileno(), block[written:], self._end + written)
+            self._blocks.append((self._end, len(block)))
+            self._end += len(block)
         except OSError as error:
             raise UsageError(
                 f"so many jobs need room in {tempfile.gettempdir()}, and it cannot be written: {error.strerror}",
                 hint="name a folder with room in TMPDIR",
             ) from error
-        self._latest = []
 
 
 def kept(values: Iterable[T], pack: Callable[[T], Any], unpack: Callable[[Any], T]) -> Collection[T]:

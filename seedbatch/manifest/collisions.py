@@ -99,9 +99,20 @@ class Seen:
             for key in keys(batch, job):
                 add(hash(key))
 
+    def add_all(self, hashes: Sequence[bytes]) -> None:
+        """Remember what `hashes_of` made of some, in this process or a fork of it."""
+        for one, (_, add) in zip(hashes, self._adding, strict=True):
+            for found in array("q", one):
+                add(found)
+
     def twins(self, shares: Sequence[Share]) -> list[list[Twin]]:
         """For each of `KEYS` the jobs whose key an earlier job has, at most a thousand of each."""
         return [list(_twins(shares, keys, known.repeated())) for keys, known in zip(KEYS, self._hashes, strict=True)]
+
+
+def hashes_of(batch: str, jobs: Sequence[JobSpec]) -> list[bytes]:
+    """For each of `KEYS` the hashes of some jobs of one batch."""
+    return [array("q", [hash(key) for job in jobs for key in keys(batch, job)]).tobytes() for keys in KEYS]
 
 
 def _twins(shares: Sequence[Share], keys: Keys, repeated: set[int]) -> Iterator[Twin]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from seedbatch.domain.errors import Problem
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.jobs import KEY, JobSpec, Request, Scalar, address
 from seedbatch.manifest import matrix, templates
@@ -59,6 +58,7 @@ class Expansion:
 
     def __init__(self, manifest: Mapping[str, Any], file: str, models: Catalogue, leniency: Leniency) -> None:
         self._shared = _Shared(manifest, file, models, leniency)
+        self.batch = self._shared.batch
 
     def of_entry(self, index: int, entry: Mapping[str, Any], line: int) -> Iterator[Wanted | Finding]:
         """What the entry of `jobs` at `index` wants; it begins on `line` (1-based)."""
@@ -69,30 +69,12 @@ class Expansion:
         else:
             yield from made.jobs(cells, self._shared.names, _Origin(self._shared.file, line))
 
-    def of_source(self, index: int, entry: Mapping[str, Any], source: Source) -> Iterator[Wanted | Finding | Problem]:
-        """What the entry of `sources` at `index` wants, read from `source` row by row.
-
-        What the cells of a row are to blame for is a `Problem` in their file, the rest a `Finding` in the manifest.
-        """
+    def of_source(self, index: int, entry: Mapping[str, Any], source: Source) -> SourceEntry | Finding:
+        """The entry of `sources` at `index`, whose rows are in `source`; or why nothing can come of it."""
         # The batch's matrix is for `jobs`: a row is one job, unless its source has a matrix of its own.
         made = _Entry(self._shared, entry, ("sources", index), {}, is_csv=source.delimiter is not None)
         cells = made.cells()
-        if isinstance(cells, Finding):
-            yield cells
-            return
-        for row in source.rows():
-            if isinstance(row, Problem):
-                yield row
-                continue
-            # A cell named batch is row.batch: the name itself is taken.
-            names: dict[str, Json] = {
-                **self._shared.names,
-                **row.cells,
-                "row": row.cells,
-                "batch": self._shared.batch,
-            }
-            for one in made.jobs(cells, names, _Origin(source.file, row.line, row.number)):
-                yield _blamed(one, row, made, source) if isinstance(one, Finding) else one
+        return cells if isinstance(cells, Finding) else SourceEntry(self._shared, made, cells, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +84,6 @@ class _Origin:
     file: str
     line: int
     row: int = 0
-
-
-def _blamed(finding: Finding, row: Row, entry: _Entry, source: Source) -> Finding | Problem:
-    """A finding at the cell that it comes from, if it comes from one."""
-    column = next(templates.names_in(entry.written(finding.pointer), row.cells), None)
-    where = f", where {finding.axes}" if finding.axes else ""
-    if column is None or finding.warning:
-        return replace(finding, axes=f"row {row.number:,}{where}")
-    message = f"{finding.message} (row {row.number:,}, column {column}{where})"
-    return source.problem(column, finding.code, message, finding.hint)
 
 
 def _entries(value: Any) -> Mapping[str | int, Any]:
@@ -356,6 +328,24 @@ class _Entry:
         known = "seedbatch models lists them all; --allow-unknown-model passes others through"
         pointer: Pointer = (*self._here, "model") if "model" in self._entry else ("defaults", "model")
         return Finding(pointer, "model/unknown", f"there is no model {self._model}", f"{hint}{known}")
+
+
+class SourceEntry:
+    """One entry of `sources`, from which jobs come for every row of `source`; they are of `batch`."""
+
+    def __init__(self, shared: _Shared, entry: _Entry, cells: Sequence[Mapping[str, Scalar]], source: Source) -> None:
+        self.source = source
+        self.batch = shared.batch
+        self.written = entry.written
+        self._names = shared.names
+        self._entry = entry
+        self._cells = cells
+
+    def jobs(self, row: Row) -> Iterator[Wanted | Finding]:
+        """What one row wants; or what is wrong with it, not yet blamed on a cell."""
+        # A cell named batch is row.batch: the name itself is taken.
+        names: dict[str, Json] = {**self._names, **row.cells, "row": row.cells, "batch": self.batch}
+        return self._entry.jobs(self._cells, names, _Origin(self.source.file, row.line, row.number))
 
 
 def _merged(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:

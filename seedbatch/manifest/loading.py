@@ -19,16 +19,19 @@ from seedbatch.domain.money import Money, micros
 from seedbatch.manifest import collisions, sources
 from seedbatch.manifest.checks import shape
 from seedbatch.manifest.expand import Expansion, Finding, Leniency, Wanted
+from seedbatch.manifest.many import Block, jobs_of_entries, jobs_of_rows
 from seedbatch.manifest.outputs import meeting_point
 from seedbatch.manifest.places import Pointer
 from seedbatch.manifest.reader import Document, Remark, read
 from seedbatch.manifest.telling import Findings, Told, in_order, told, with_more
-from seedbatch.manifest.wanted import Jobs, new_spool
+from seedbatch.manifest.wanted import Jobs, characters, new_spool
 from seedbatch.models import catalogue
+from seedbatch.spool import Spool
 
 # Of each file. A few lines can stand for any number of jobs, each of them long: aliases times matrix times templates.
 _MOST_JOBS: Final = 1_000_000
 _MOST_TEXT: Final = 256 * 1024 * 1024
+_FEW: Final = 10_000
 # Of the rows of one source: they lie on disk, not in memory.
 _MOST_OF_ROWS: Final = 10_000_000
 
@@ -115,48 +118,52 @@ def _part(path: Path, document: Document, leniency: Leniency, seen: collisions.S
         return part
     expansion = Expansion(document.value, document.file, catalogue(), leniency)
     findings = Findings()
-    wanted: list[Wanted] = []
+    part.wanted = spool = new_spool()
     text = 0
-    for index, entry in enumerate(document.value.get("jobs", ())):
-        if index in checked.bad_entries:
-            continue
-        for one in expansion.of_entry(index, entry, document.lines[index]):
-            if isinstance(one, Finding):
-                findings.add(one)
-            else:
-                wanted.append(one)
-                seen.add(document.value["batch"], one.job)
-                text += len(one.job.address) + len(one.job.output) + _length(one.job.request.input)
-            if text > _MOST_TEXT:
-                part.wrong.append(_too_large(("jobs",), f"{_MOST_TEXT // 1024**2} MB of text"))
-                break
-            if len(wanted) + findings.count > _MOST_JOBS and not leniency.large_matrix:
-                part.wrong.append(_too_large(("jobs",), f"{_MOST_JOBS:,} jobs"))
-                break
-        else:
-            continue
-        break
-    part.wanted = wanted
+    entries = document.value.get("jobs", ())
+    for one in jobs_of_entries(expansion, entries, document.lines, checked.bad_entries):
+        text += _keep(one, expansion.batch, spool, seen, findings)
+        if text > _MOST_TEXT:
+            part.wrong.append(_too_large(("jobs",), f"{_MOST_TEXT // 1024**2} MB of text"))
+            break
+        if len(spool) + findings.count > _MOST_JOBS and not leniency.large_matrix:
+            part.wrong.append(_too_large(("jobs",), f"{_MOST_JOBS:,} jobs"))
+            break
     if "sources" in document.value:
-        _read_sources(part, path, expansion, checked.bad_sources, findings, seen)
+        _read_sources(part, path, expansion, spool, checked.bad_sources, findings, seen)
     part.wrong += findings.remarks(warnings=False)
     part.worth += findings.remarks(warnings=True)
     return part
+
+
+def _keep(
+    one: Wanted | Block | Finding, batch: str, spool: Spool[Wanted], seen: collisions.Seen, findings: Findings
+) -> int:
+    """Put aside what an expansion gave; the characters of its text, if it is a job of `jobs`."""
+    match one:
+        case Wanted():
+            spool.add(one)
+            seen.add(batch, one.job)
+            return 0 if one.row else characters(one.job)
+        case Block():
+            spool.add_block(one.packed, one.count)
+            seen.add_all(one.hashes)
+            return one.characters
+        case Finding():
+            findings.add(one)
+            return 0
 
 
 def _read_sources(
     part: _Part,
     path: Path,
     expansion: Expansion,
+    spool: Spool[Wanted],
     skip: Collection[int],
     findings: Findings,
     seen: collisions.Seen,
 ) -> None:
     """The jobs of every row, after those of `jobs`."""
-    spool = new_spool()
-    for one in part.wanted:
-        spool.add(one)
-    part.wanted = spool
     for index, entry in enumerate(part.document.value["sources"]):
         if index in skip:
             continue
@@ -171,34 +178,17 @@ def _read_sources(
         source = sources.Source(file, name, entry.get("delimiter", ",") if kind == "csv" else None)
         part.sources[index] = source
         before = len(spool)
-        for found_there in expansion.of_source(index, entry, source):
-            match found_there:
-                case Wanted():
-                    spool.add(found_there)
-                    seen.add(part.document.value["batch"], found_there.job)
-                case Problem():
-                    part.rows[found_there.file].add(found_there)
-                case Finding():
-                    findings.add(found_there)
+        for found_there in jobs_of_rows(expansion, index, entry, source):
+            if isinstance(found_there, Problem):
+                part.rows[found_there.file].add(found_there)
+            else:
+                _keep(found_there, expansion.batch, spool, seen, findings)
             if len(spool) - before > _MOST_OF_ROWS:
                 part.wrong.append(_too_large(at, f"{_MOST_OF_ROWS:,} jobs"))
                 break
         if len(spool) == before and name not in part.rows and not findings.count:
             message = f"{entry[kind]} holds no rows, so nothing is wanted of it"
             part.wrong.append(Remark(at, "source/empty", message, "add rows, or remove the source"))
-
-
-def _length(value: Any) -> int:
-    """The characters of all text in a value."""
-    match value:
-        case str():
-            return len(value)
-        case dict():
-            return sum(map(_length, value.values()))
-        case list():
-            return sum(map(_length, value))
-        case _:
-            return 0
 
 
 def _too_large(at: Pointer, what: str) -> Remark:
@@ -331,10 +321,9 @@ def _batches(parts: Sequence[_Part]) -> Iterator[BatchSpec]:
 
 
 def _jobs(group: Sequence[_Part]) -> Collection[JobSpec]:
-    """The jobs of a batch's files in turn; those of rows stay where they are."""
-    if any(part.sources for part in group):
-        return Jobs(tuple(part.wanted for part in group))
-    return tuple(one.job for part in group for one in part.wanted)
+    """The jobs of a batch's files in turn; where there are many, they stay where they are."""
+    jobs = Jobs(tuple(part.wanted for part in group))
+    return tuple(jobs) if len(jobs) < _FEW else jobs
 
 
 def _limits(named: dict[str, Any]) -> Limits:

@@ -44,11 +44,15 @@ class _Stop(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: its number (the header is none), the 1-based line on which it begins, and its cells by column."""
+    """One row: its number (the header is none), the 1-based line on which it begins, and its cells by column.
+
+    `text` is the lines that it was read from.
+    """
 
     number: int
     line: int
     cells: dict[str, Json]
+    text: Sequence[str] = ()
 
 
 class Source:
@@ -99,15 +103,19 @@ class Source:
                     )
         return found
 
-    def problem(self, column: str, code: str, message: str, hint: str = "") -> Problem:
-        """A problem at a cell of the row that came last; at the row where `column` is none of its cells."""
-        text = "".join(self._text)
+    def problem(self, row: Row, column: str, code: str, message: str, hint: str = "") -> Problem:
+        """A problem at a cell of a row; at the row itself where `column` is none of its cells."""
+        text = "".join(row.text)
         at = self._offset(text, column)
         before = text.count("\n", 0, at)
         place = at - (text.rfind("\n", 0, at) + 1)
         line = text.split("\n", before + 1)[before].rstrip("\r")
         shown = line[:LONGEST_SOURCE] if place < LONGEST_SOURCE else ""
-        return Problem(self.file, self._begun + before, place + 1, code, message, hint, shown)
+        return Problem(self.file, row.line + before, place + 1, code, message, hint, shown)
+
+    def _problem(self, column: str, code: str, message: str, hint: str = "") -> Problem:
+        """The same of the row that is being read."""
+        return self.problem(Row(0, self._begun, {}, self._text), column, code, message, hint)
 
     def _offset(self, text: str, column: str) -> int:
         if self.delimiter is None:
@@ -133,7 +141,7 @@ class Source:
             if self._size > LONGEST_ROW:
                 self._text = []
                 hint = "a quote that is never closed makes one row of the rest of a file" if self.delimiter else ""
-                raise _Stop(self.problem("", "source/size", "this row is longer than a megabyte", hint))
+                raise _Stop(self._problem("", "source/size", "this row is longer than a megabyte", hint))
             if self._line == 1:
                 data = data.removeprefix(_BOM)
             try:
@@ -177,12 +185,12 @@ class Source:
                 continue  # a blank line
             number += 1
             if len(cells) == width:
-                yield Row(number, self._begun, dict(zip(header, cells, strict=True)))
+                yield Row(number, self._begun, dict(zip(header, cells, strict=True)), self._text)
                 continue
             held = f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
             message = f"row {number:,} has {held}, and the header names {width} columns"
             hint = "quote text that holds a comma or a line break" if self.delimiter == "," else "quote its text"
-            yield self.problem("", "source/row", message, hint)
+            yield self._problem("", "source/row", message, hint)
 
     def _cells(self, reader: Any) -> list[str] | None:
         try:
@@ -191,7 +199,7 @@ class Source:
             words, hint = str(error), "text in quotes ends with one, and a quote inside it is written twice"
             if "field larger" in words:
                 words, hint = f"a cell is longer than {LONGEST_CELL:,} characters", "is a quote not closed?"
-            raise _Stop(self.problem("", "source/csv", f"this is no CSV: {words}", hint)) from None
+            raise _Stop(self._problem("", "source/csv", f"this is no CSV: {words}", hint)) from None
         return found
 
     def _header(self, names: list[str]) -> None:
@@ -200,16 +208,16 @@ class Source:
             for other, written in _OTHER_DELIMITERS.items():
                 if other in names[0] and other != self.delimiter:
                     message = f"the header is one column: {names[0][:80]!r}"
-                    raise _Stop(self.problem("", "source/header", message, f"say delimiter: {written} beside csv"))
+                    raise _Stop(self._problem("", "source/header", message, f"say delimiter: {written} beside csv"))
         for index, name in enumerate(names):
             if not name.strip():
                 self._columns = [*("" for _ in range(index)), "?"]  # so that the place is this one's
                 message = f"column {index + 1} of the header has no name"
-                raise _Stop(self.problem("?", "source/header", message, "name it, or remove the column"))
+                raise _Stop(self._problem("?", "source/header", message, "name it, or remove the column"))
             if names.index(name) != index:
                 self._columns = [*("" for _ in range(index)), "?"]
                 message = f"the header names {name} twice"
-                raise _Stop(self.problem("?", "source/header", message, "every column has a name of its own"))
+                raise _Stop(self._problem("?", "source/header", message, "every column has a name of its own"))
 
     # -- JSON Lines ---------------------------------------------------------------------------------------------------
 
@@ -219,9 +227,9 @@ class Source:
             if line.strip():
                 number += 1
                 try:
-                    yield Row(number, self._begun, _object(line))
+                    yield Row(number, self._begun, _object(line), self._text)
                 except Unusable as error:
-                    yield self.problem("", error.code, f"row {number:,}: {error.message}", error.hint)
+                    yield self._problem("", error.code, f"row {number:,}: {error.message}", error.hint)
             self._next_row()
 
 

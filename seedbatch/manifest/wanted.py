@@ -30,10 +30,28 @@ class Jobs(Collection[JobSpec]):
 
 def new_spool() -> Spool[Wanted]:
     """Room for any number of jobs."""
-    return Spool(_packed, _unpacked)
+    return Spool(packed, _unpacked)
 
 
-def _packed(one: Wanted) -> tuple[Any, ...]:
+def characters(job: JobSpec) -> int:
+    """How much text a job holds, for the caps on what few lines can stand for."""
+    return len(job.address) + len(job.output) + _length(job.request.input)
+
+
+def _length(value: Any) -> int:
+    match value:
+        case str():
+            return len(value)
+        case dict():
+            return sum(map(_length, value.values()))
+        case list():
+            return sum(map(_length, value))
+        case _:
+            return 0
+
+
+def packed(one: Wanted) -> tuple[Any, ...]:
+    """As the spool keeps it."""
     job = one.job
     return (
         *(one.at, one.row, job.address, job.base, job.key, job.take, dict(job.axes), job.request.model),
@@ -41,6 +59,6 @@ def _packed(one: Wanted) -> tuple[Any, ...]:
     )
 
 
-def _unpacked(packed: tuple[Any, ...]) -> Wanted:
-    at, row, address, base, key, take, axes, model, params, fingerprint, *described = packed
+def _unpacked(parts: tuple[Any, ...]) -> Wanted:
+    at, row, address, base, key, take, axes, model, params, fingerprint, *described = parts
     return Wanted(at, JobSpec(address, base, key, take, axes, Request(model, params), fingerprint, *described), row)

@@ -1,0 +1,168 @@
+"""Helpers: real forks, in processes of their own, since a fork wants no other thread beside it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="helpers need Linux and a second core"
+)
+
+HEAD = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from seedbatch.crew import by_helpers
+forks = []
+os.register_at_fork(after_in_parent=lambda: forks.append(1))
+"""
+
+
+def told(script: str, *arguments: object, code: int = 0) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", HEAD + script, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_results_come_in_order_from_other_processes():
+    script = """
+work = lambda task: task * 2 + b" " + str(os.getpid()).encode()
+found = list(by_helpers(work, range(1_000), lambda number: str(number).encode()))
+assert [number for number, _ in found] == list(range(1_000))
+parts = [result.split() for _, result in found]
+assert [doubled for doubled, _ in parts] == [str(number).encode() * 2 for number in range(1_000)]
+workers = {worker for _, worker in parts}
+print(len(workers) == len(forks) > 1, str(os.getpid()).encode() in workers)
+"""
+    assert told(script) == ["True False"]
+
+
+def test_tasks_larger_than_a_pipe_holds():
+    script = """
+found = list(by_helpers(lambda task: task, range(20), lambda number: bytes([number]) * 5_000_000))
+print(all(result == bytes([number]) * 5_000_000 for number, result in found), len(found))
+"""
+    assert told(script) == ["True 20"]
+
+
+def test_what_a_helper_did_not_do_is_left_to_the_caller():
+    script = """
+def work(task):
+    if task == b"7":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if task == b"3":
+        raise ValueError("no")
+    return task
+found = dict(by_helpers(work, range(40), lambda number: str(number).encode()))
+assert list(found) == list(range(40))
+print(sorted(number for number, result in found.items() if result is None) == [3, *range(7, 40, len(forks))])
+print(all(result in (None, str(number).encode()) for number, result in found.items()))
+"""
+    assert told(script) == ["True", "True"]
+
+
+def test_beside_another_thread_nothing_is_forked():
+    script = """
+threading.Thread(target=time.sleep, args=(1,)).start()
+found = list(by_helpers(lambda task: task, range(3), lambda number: b"x"))
+print(found, forks)
+"""
+    assert told(script) == ["[(0, None), (1, None), (2, None)] []"]
+
+
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM", "SIGINT", "leave", "exception"])
+def test_helpers_end_with_the_program(end):
+    script = """
+def tasks():
+    yield from range(5)
+    match sys.argv[1]:
+        case "leave":
+            sys.exit(0)
+        case "exception":
+            raise ValueError
+        case name:
+            os.kill(0 if name == "SIGINT" else os.getpid(), getattr(signal, name))
+            time.sleep(60)
+for _ in by_helpers(lambda task: task, tasks(), lambda number: b"x"):
+    print("busy", flush=True)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HEAD + script, end],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    # Standard output is at its end when the last of them is gone.
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.read().startswith(b"busy")
+    process.wait(10)
+
+
+ROWS = """
+from seedbatch.manifest.loading import load
+def all_of(path):
+    loaded = load([path])
+    return [list(batch.jobs) for batch in loaded.batches], loaded.problems, loaded.warnings
+path = Path(sys.argv[1])
+together = all_of(path)
+assert len(forks) > 1
+del forks[:]
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+alone = all_of(path)
+assert not forks
+assert together == alone
+print(sum(map(len, together[0])), len(together[1]), len(together[2]))
+os._exit(0) if not print(end="", flush=True) else None
+"""
+MANIFEST = """
+version: 1
+batch: b
+defaults: {model: seedance-2.0, input: {prompt: p, ratio: "16:9", resolution: 480p, duration: 5}}
+"""
+SOURCE = 'sources:\n  - {csv: rows.csv, key: "{{ id }}", prompt: "{{ text }}", input: {duration: "{{ s }}"}}\n'
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("kind", ["rows", "jobs"])
+def test_what_helpers_find_is_what_one_process_finds(tmp_path: Path, kind, wrong):
+    lines = []
+    for number in range(14_000):
+        # Wrong by a cell, wrong by the template, and a name that came before.
+        bad = wrong and number % 1_009 == 11
+        lines.append((f"s{number - 1 if bad and number % 2 else number}", "99" if bad else "5", f"text {number}"))
+    path = tmp_path / "m.yaml"
+    if kind == "rows":
+        path.write_text(MANIFEST + SOURCE)
+        (tmp_path / "rows.csv").write_text("id,s,text\n" + "".join(f"{key},{s},{text}\n" for key, s, text in lines))
+        if wrong:
+            with (tmp_path / "rows.csv").open("a") as file:
+                file.write("one cell\n" + 'x,5,"never closed')
+    else:
+        entries = (f"  - {{key: {key}, prompt: {text}, input: {{duration: {s}}}}}\n" for key, s, text in lines)
+        path.write_text(MANIFEST + "jobs:\n" + "".join(entries))
+    ((jobs, problems, _),) = [map(int, line.split()) for line in told(ROWS, path)]
+    assert (jobs == 14_000, problems == 0) == (not wrong, not wrong)
+    assert not wrong or problems > 10
+
+
+@pytest.mark.parametrize("takes", [2, 50])  # as many as helpers count, and more
+def test_few_lines_that_stand_for_many_jobs_are_counted_as_ever(tmp_path: Path, takes):
+    path = tmp_path / "m.yaml"
+    entries = "".join(
+        f"  - {{key: s{number}, takes: {takes if number >= 10_000 else 1}}}\n" for number in range(20_000)
+    )
+    path.write_text(MANIFEST + "jobs:\n" + entries)
+    script = """
+from seedbatch.manifest import loading
+loading._MOST_JOBS = 20_000
+loaded = loading.load([Path(sys.argv[1])])
+print(len(forks) > 1, [one.message for one in loaded.problems])
+"""
+    assert told(script, path) == ["True ['the jobs of this file come to more than 20,000 jobs']"]
