@@ -6,7 +6,7 @@ Every verb of the ledger is one transaction, durable when it returns, and refuse
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -322,8 +322,8 @@ class Records(Protocol):
         """Whose tasks it holds: `real` or `sandbox`."""
         ...
 
-    def known(self, batch: str) -> Iterator[Known]:
-        """All recorded revisions of a batch, as the difference wants them."""
+    def known(self, batch: str, besides: Container[int]) -> Iterator[Known]:
+        """The recorded revisions of a batch, as the difference wants them, without the current ones in `besides`."""
         ...
 
     def revisions(self, batch: str, jobs: Iterable[JobSpec]) -> list[Known]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -65,14 +65,15 @@ class Difference:
     """One batch's wanted jobs beside its recorded revisions, some hundreds at a time: either may be a million.
 
     `revisions` gives all recorded revisions of the jobs that it is asked for. `steps` comes first and is read to its
-    end; then `keeps`, `replaces` and `vanished` can tell of any recorded revision.
+    end; then `keeps`, `replaces` and `vanished` can tell of any recorded revision, and `kept`
+    holds the rows that stay.
     """
 
     def __init__(self, wanted: Iterable[JobSpec], revisions: Revisions) -> None:
         self._wanted = wanted
         self._revisions = revisions
-        self._kept = _Ids()
-        self._replaced = _Ids()
+        self.kept = Ids()
+        self._replaced = Ids()
 
     def steps(self) -> Iterator[Step]:
         """What becomes of each wanted job, in the manifest's order."""
@@ -84,14 +85,14 @@ class Difference:
             for spec in chunk:
                 step = _step(spec, groups.get((spec.base, spec.take), []))
                 if step.target is not None:
-                    self._kept.add(step.target.job_id)
+                    self.kept.add(step.target.job_id)
                 if step.before is not None:
                     self._replaced.add(step.before.job_id)
                 yield step
 
     def keeps(self, known: Known) -> bool:
         """Whether this revision is one that the manifest wants."""
-        return known.job_id in self._kept
+        return known.job_id in self.kept
 
     def replaces(self, known: Known) -> bool:
         """Whether this revision was current until now, and another one is wanted in its place."""
@@ -102,19 +103,21 @@ class Difference:
         return known.standing is Standing.CURRENT and not self.keeps(known) and not self.replaces(known)
 
 
-class _Ids:
+class Ids(Container[int]):
     """Row numbers, a bit each."""
 
     def __init__(self) -> None:
         self._bits = bytearray()
 
     def add(self, number: int) -> None:
+        """Hold one more."""
         index, bit = divmod(number, 8)
         if index >= len(self._bits):
             self._bits.extend(bytes(index + 1 - len(self._bits) + _ROOM))
         self._bits[index] |= 1 << bit
 
-    def __contains__(self, number: int) -> bool:
+    def __contains__(self, number: object) -> bool:
+        assert isinstance(number, int)
         index, bit = divmod(number, 8)
         return index < len(self._bits) and bool(self._bits[index] >> bit & 1)
 

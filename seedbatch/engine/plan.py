@@ -146,7 +146,7 @@ def _batch(batch: BatchSpec, records: Records | None, chooser: Chooser, *, retry
             continue
         yield _planned(batch, step, recorded, retry_failed=retry_failed)
     if records is not None and chooser.everything:
-        remaining = (known for known in records.known(batch.name) if _remains(known, found))
+        remaining = (known for known in records.known(batch.name, found.kept) if _remains(known, found))
         for known, recorded in _with_details(remaining, lambda known: known.job_id, records):
             assert recorded is not None
             gone = found.vanished(known) or known.standing is Standing.ORPHAN

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 from seedbatch.domain.difference import Change, Difference, Known, Step
 from seedbatch.domain.errors import LedgerDamaged
-from seedbatch.domain.jobs import BatchSpec, JobSpec
+from seedbatch.domain.jobs import BatchSpec, JobSpec, Scalar
 from seedbatch.domain.moments import stamp
 from seedbatch.domain.money import Money
 from seedbatch.domain.prices import PriceTable
@@ -31,10 +31,13 @@ def declare(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> 
     described: dict[int, tuple[Any, ...]] = {}
 
     def look(jobs: Sequence[JobSpec]) -> list[Known]:
-        # What was there before: a job that were named twice would otherwise be taken for an edit of itself.
-        known = [one for one in revisions(connection, batch_id, names_of(jobs)) if one.job_id <= last]
         described.clear()
-        described.update(_descriptions(connection, known))
+        known: list[Known] = []
+        for row in _revisions(connection, batch_id, names_of(jobs), described=True):
+            # What was there before: a job that were named twice would otherwise be taken for an edit of itself.
+            if row[0] <= last:
+                known.append(_known(row[:_DESCRIBED_FROM]))
+                described[row[0]] = row[_DESCRIBED_FROM:]
         return known
 
     found = Difference(batch.jobs, look)
@@ -43,7 +46,7 @@ def declare(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> 
         if step.before is not None and step.before.standing is Standing.CURRENT:
             _stand(connection, step.before, Standing.SUPERSEDED, "superseded", now)
         description = (
-            *(step.spec.address, position, step.spec.output, to_json(step.spec.axes), _tags(step.spec.tags)),
+            *(step.spec.address, position, step.spec.output, _axes(step.spec.axes), _tags(step.spec.tags)),
             *(step.spec.file, step.spec.line, *_price(batch.prices, step.spec)),
         )
         if step.target is None:
@@ -56,7 +59,7 @@ def declare(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> 
             _amend(connection, step, step.target, now)
         if step.target.standing is not Standing.CURRENT:
             _stand(connection, step.target, Standing.CURRENT, "restored", now)
-    before = (known for known in known_jobs(connection, batch_id) if known.job_id <= last)
+    before = known_jobs(connection, batch_id, found.kept, last)
     for known in [one for one in before if found.vanished(one)]:
         _stand(connection, known, Standing.ORPHAN, "orphaned", now)
     if batch.prices.rows:
@@ -76,10 +79,14 @@ def _check_totals(connection: sqlite3.Connection, batch_id: int) -> None:
         )
 
 
-_KNOWN = (
-    "SELECT jobs.id, base, take, revision, standing, state, fingerprint,"
-    " EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id) FROM "
+_KNOWN: Final = (
+    "jobs.id, base, take, revision, standing, state, fingerprint,"
+    " EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id)"
 )
+_DESCRIBED_FROM: Final = 8
+_LAST: Final = 2**63 - 1
+# What a manifest says of a job beside its request: it may change at no cost.
+_DESCRIPTION: Final = "address, position, output, axes, tags, file, line, price, currency"
 
 
 # Looking a word up is quicker than asking the enum for it, a million times.
@@ -87,19 +94,36 @@ _STANDINGS: Final = {str(standing): standing for standing in Standing}
 _STATES: Final = {str(state): state for state in JobState}
 
 
-def known_jobs(connection: sqlite3.Connection, batch_id: int) -> Iterator[Known]:
-    """All recorded revisions of a batch."""
-    return map(_known, connection.execute(f"{_KNOWN} jobs WHERE batch_id = ?", (batch_id,)))
+def known_jobs(
+    connection: sqlite3.Connection, batch_id: int, besides: Container[int], last: int = _LAST
+) -> Iterator[Known]:
+    """The recorded revisions of a batch up to the row `last`, without the current ones in `besides`."""
+    current = connection.execute(
+        "SELECT id FROM jobs WHERE batch_id = ? AND standing = 'current' AND id <= ?", (batch_id, last)
+    )
+    others = [job_id for (job_id,) in current if job_id not in besides]
+    rows = connection.execute(
+        f"SELECT {_KNOWN} FROM jobs WHERE batch_id = ? AND id <= ?"  # noqa: S608 - ours
+        " AND (standing <> 'current' OR id IN (SELECT value FROM json_each(?)))",
+        (batch_id, last, to_json(others)),
+    )
+    return map(_known, rows)
 
 
 def revisions(connection: sqlite3.Connection, batch_id: int, names: Iterable[tuple[str, int]]) -> list[Known]:
     """All recorded revisions of the jobs with these bases and takes."""
-    rows = connection.execute(
-        f"{_KNOWN} json_each(?) AS name CROSS JOIN jobs ON batch_id = ?"
+    return [_known(row) for row in _revisions(connection, batch_id, names)]
+
+
+def _revisions(
+    connection: sqlite3.Connection, batch_id: int, names: Iterable[tuple[str, int]], *, described: bool = False
+) -> Iterator[tuple[Any, ...]]:
+    columns = f"{_KNOWN}, {_DESCRIPTION}" if described else _KNOWN
+    return connection.execute(
+        f"SELECT {columns} FROM json_each(?) AS name CROSS JOIN jobs ON batch_id = ?"  # noqa: S608 - ours
         " AND base = json_extract(name.value, '$[0]') AND take = json_extract(name.value, '$[1]')",
         (to_json(list(names)), batch_id),
     )
-    return [_known(row) for row in rows]
 
 
 def names_of(jobs: Iterable[JobSpec]) -> list[tuple[str, int]]:
@@ -136,18 +160,6 @@ def _stand(connection: sqlite3.Connection, known: Known, standing: Standing, eve
     note(connection, now, event, known.job_id)
 
 
-# What a manifest says of a job beside its request: it may change at no cost.
-_DESCRIPTION: Final = "address, position, output, axes, tags, file, line, price, currency"
-
-
-def _descriptions(connection: sqlite3.Connection, known: Iterable[Known]) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    rows = connection.execute(
-        f"SELECT id, {_DESCRIPTION} FROM jobs WHERE id IN (SELECT value FROM json_each(?))",  # noqa: S608 - ours
-        (to_json([one.job_id for one in known]),),
-    )
-    return ((job_id, tuple(description)) for job_id, *description in rows)
-
-
 def _insert(
     connection: sqlite3.Connection, batch_id: int, step: Step, description: tuple[Any, ...], now: datetime
 ) -> None:
@@ -182,6 +194,10 @@ def _amend(connection: sqlite3.Connection, step: Step, target: Known, now: datet
     note(connection, now, "amended", target.job_id, data={"fingerprint": step.spec.fingerprint})
 
 
+def _axes(axes: Mapping[str, Scalar]) -> str:
+    return to_json(axes) if axes else "{}"
+
+
 @lru_cache(maxsize=1024)
 def _tags(tags: tuple[str, ...]) -> str:
     return to_json(tags)
@@ -205,6 +221,8 @@ def _price_the_unpriced(connection: sqlite3.Connection, batch_id: int, prices: P
 
 
 def _price(prices: PriceTable, spec: JobSpec) -> tuple[int | None, str | None]:
+    if not prices.rows:
+        return None, None
     return _columns(prices.price(spec.request.model, spec.request.input))
 
 

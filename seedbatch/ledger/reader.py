@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -84,10 +84,10 @@ class SqliteRecords:
         ((kind,),) = self._connection.execute("SELECT value FROM meta WHERE key = 'kind'")
         return str(kind)
 
-    def known(self, batch: str) -> Iterator[Known]:
-        """All recorded revisions of a batch, as the difference wants them."""
+    def known(self, batch: str, besides: Container[int]) -> Iterator[Known]:
+        """The recorded revisions of a batch, without the current ones in `besides`."""
         row = self._connection.execute("SELECT id FROM batches WHERE name = ?", (batch,)).fetchone()
-        return iter(()) if row is None else known_jobs(self._connection, row[0])
+        return iter(()) if row is None else known_jobs(self._connection, row[0], besides)
 
     def revisions(self, batch: str, jobs: Iterable[JobSpec]) -> list[Known]:
         """All recorded revisions of these jobs of a batch."""
