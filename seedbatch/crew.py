@@ -95,7 +95,9 @@ class _Helper:
 
     def close(self) -> None:
         self.pipe.close()
-        with suppress(ChildProcessError):
+        # Nothing of it is lost, and a task may be long.
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
 
 

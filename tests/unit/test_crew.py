@@ -76,6 +76,21 @@ print(found, forks)
     assert told(script) == ["[(0, None), (1, None), (2, None)] []"]
 
 
+def test_nobody_waits_for_a_task_that_is_long():
+    script = """
+began = time.monotonic()
+def tasks():
+    yield 0
+    time.sleep(0.2)
+    raise SystemExit
+try:
+    list(by_helpers(lambda task: time.sleep(60), tasks(), lambda number: b"x"))
+except SystemExit:
+    print(time.monotonic() - began < 10)
+"""
+    assert told(script) == ["True"]
+
+
 @pytest.mark.parametrize("end", ["SIGKILL", "SIGTERM", "SIGINT", "leave", "exception"])
 def test_helpers_end_with_the_program(end):
     script = """
