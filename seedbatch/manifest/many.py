@@ -9,8 +9,8 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
-from seedbatch.crew import by_helpers
 from seedbatch.domain.errors import Problem
+from seedbatch.helpers import by_helpers
 from seedbatch.manifest import templates
 from seedbatch.manifest.collisions import hashes_of
 from seedbatch.manifest.expand import Expansion, Finding, SourceEntry, Wanted

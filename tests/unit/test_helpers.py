@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 HEAD = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from seedbatch.crew import by_helpers
+from seedbatch.helpers import by_helpers
 forks = []
 os.register_at_fork(after_in_parent=lambda: forks.append(1))
 """
