@@ -346,7 +346,7 @@ class Records(Protocol):
         """Every revision that is chosen, of these batches and in one of these states (if any), in the manifest's order.
 
         Raises:
-            UsageError: no job has an axis or a parameter that the choice names.
+            UsageError: no job has an axis, a var or a parameter that the choice names.
         """
         ...
 

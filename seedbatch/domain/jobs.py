@@ -43,6 +43,7 @@ class JobSpec:
     and base and take are its identity, so that `river` stays the same job when it becomes `river#1` of three.
     `output` is its relative POSIX path without extension; `file` and `line` (1-based) say where the manifest asks
     for it. `files` is how many its task is known to give: the first has that name, the others `-2`, `-3` after it.
+    `vars` are the manifest's, as far as they are one value and no axis or column took their name.
     """
 
     address: str
@@ -57,6 +58,7 @@ class JobSpec:
     file: str = ""
     line: int = 0
     files: int = 1
+    vars: Mapping[str, Scalar] = field(default_factory=dict)
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ _MOST: Final = 200
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _PLAIN: Final = re.compile(r"[\w.:=#/+@%~-]+")
 _SHOWN: Final = 60  # characters around a caret
-_LABEL_BYTES: Final = 200
+LABEL_BYTES: Final = 200  # of what can be asked about
 
 
 class Wild(Enum):
@@ -130,7 +130,7 @@ class Kind(StrEnum):
     REASON = "reason"
     MODEL = "model"
     BATCH = "batch"
-    LABEL = "label"  # an axis, or a parameter of the request's input
+    LABEL = "label"  # an axis, a var, or a parameter of the request's input
 
 
 _KINDS: Final = tuple(str(kind) for kind in Kind if kind is not Kind.LABEL)
@@ -138,7 +138,7 @@ _KINDS: Final = tuple(str(kind) for kind in Kind if kind is not Kind.LABEL)
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition. `name` is that of an axis or a parameter, for the kind `LABEL`."""
+    """One condition. `name` is that of an axis, a var or a parameter, for the kind `LABEL`."""
 
     kind: Kind
     value: Pattern
@@ -219,6 +219,7 @@ class Facts:
     state: JobState = JobState.PENDING
     failure: FailureClass | None = None
     reason: str = ""
+    vars: Mapping[str, Json] = field(default_factory=dict)
 
 
 def matches(selection: Selection, facts: Facts) -> bool:
@@ -249,13 +250,13 @@ def _holds(condition: Condition, facts: Facts) -> bool:
 
 
 def _labels(name: str, facts: Facts) -> list[str]:
-    """What an axis and a parameter of this name say: as the ledger's `labels` do, so both choose the same."""
+    """What axis, var and parameter of this name say: as the ledger's `labels` do, so both choose the same."""
     found = []
     if name in facts.axes:
         found.append(_text(facts.axes[name]))
-    if name in facts.input and name != "prompt":
-        text = _text(facts.input[name])
-        if text is not None and len(text.encode("utf-8", "surrogatepass")) <= _LABEL_BYTES:
+    for values in (facts.vars, facts.input if name != "prompt" else {}):
+        text = _text(values[name]) if name in values else None
+        if text is not None and len(text.encode("utf-8", "surrogatepass")) <= LABEL_BYTES:
             found.append(text)
     return [text for text in found if text is not None and "\0" not in text]
 
@@ -281,14 +282,14 @@ def _text(value: Json) -> str | None:
             return None
 
 
-def label_names(axes: Mapping[str, Json], params: Mapping[str, Json]) -> set[str]:
+def label_names(axes: Mapping[str, Json], params: Mapping[str, Json], constants: Mapping[str, Json]) -> set[str]:
     """What `name=value` may name of a job."""
     names = {name for name, value in params.items() if not isinstance(value, Mapping | list | tuple)}
-    return names - {"prompt"} | set(axes)
+    return names - {"prompt"} | set(axes) | set(constants)
 
 
 def unknown_label(condition: Condition, known: Iterable[str]) -> UsageError:
-    """That no job has an axis or a parameter of this name."""
+    """That no job has an axis, a var or a parameter of this name."""
     names = sorted(known)
     name = condition.name[:_SHOWN]
     near = get_close_matches(name, names, n=1)
@@ -299,8 +300,8 @@ def unknown_label(condition: Condition, known: Iterable[str]) -> UsageError:
     elif names:
         hint = f"there are: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}"  # noqa: PLR2004 - a line
     else:
-        hint = "no job has any axis or parameter"
-    return UsageError(f"no job has an axis or a parameter named {name!r}", hint=hint)
+        hint = "no job has any axis, var or parameter"
+    return UsageError(f"no job has an axis, a var or a parameter named {name!r}", hint=hint)
 
 
 # -- parsing ------------------------------------------------------------------------------------------------------
@@ -409,7 +410,7 @@ class _Parser:
             named = _NAME.fullmatch(head[:_SHOWN]) and rest
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(_KINDS)}"
             if named and not near:
-                hint += f"; for an axis or a parameter: {head[:_SHOWN]}={_shown(rest[:_SHOWN])}"
+                hint += f"; for an axis, a var or a parameter: {head[:_SHOWN]}={_shown(rest[:_SHOWN])}"
             raise self._error(f"{_brief(head)} is nothing that can be asked about", start, len(head) or 1, hint)
         kind = Kind(head)
         at = self._at
@@ -431,7 +432,9 @@ class _Parser:
                 if head.endswith("!")
                 else "for example ratio=16:9"
             )
-            raise self._error(f"{_brief(head)} is no name of an axis or a parameter", start, len(head) or 1, hint)
+            raise self._error(
+                f"{_brief(head)} is no name of an axis, a var or a parameter", start, len(head) or 1, hint
+            )
         return Condition(Kind.LABEL, self._value(start), head)
 
     def _value(self, start: int) -> Pattern:

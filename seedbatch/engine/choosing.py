@@ -32,7 +32,7 @@ class Chooser:
             return True
         spec = step.spec
         if self._missing:
-            names = label_names(spec.axes, spec.request.input)
+            names = label_names(spec.axes, spec.request.input, spec.vars)
             self._names |= names
             for name in self._missing.keys() & names:
                 del self._missing[name]
@@ -48,6 +48,7 @@ class Chooser:
                 JobState.PENDING if row is None else row.state,
                 None if recorded is None else recorded.failure,
                 "" if recorded is None else recorded.reason,
+                spec.vars,
             )
         )
 
@@ -55,7 +56,7 @@ class Chooser:
         """Once all jobs were seen.
 
         Raises:
-            UsageError: none of them has an axis or a parameter that the choice names.
+            UsageError: none of them has an axis, a var or a parameter that the choice names.
         """
         for label in self._missing.values():
             raise unknown_label(label, self._names)

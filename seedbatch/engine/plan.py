@@ -130,7 +130,7 @@ def make_plan(
     only these jobs; neither what left them nor earlier revisions.
 
     Raises:
-        UsageError: no job has an axis or a parameter that the choice names.
+        UsageError: no job has an axis, a var or a parameter that the choice names.
     """
     chooser = Chooser(choice or Choice())
     plan = Plan(job for batch in batches for job in _batch(batch, records, chooser, retry_failed=retry_failed))

@@ -46,7 +46,8 @@ def declare(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> 
         if step.before is not None and step.before.standing is Standing.CURRENT:
             _stand(connection, step.before, Standing.SUPERSEDED, "superseded", now)
         description = (
-            *(step.spec.address, position, step.spec.output, _axes(step.spec.axes), _tags(step.spec.tags)),
+            *(step.spec.address, position, step.spec.output, _named(step.spec.axes), _named(step.spec.vars)),
+            _tags(step.spec.tags),
             *(step.spec.file, step.spec.line, *_price(batch.prices, step.spec)),
         )
         if step.target is None:
@@ -86,7 +87,7 @@ _KNOWN: Final = (
 _DESCRIBED_FROM: Final = 8
 _LAST: Final = 2**63 - 1
 # What a manifest says of a job beside its request: it may change at no cost.
-_DESCRIPTION: Final = "address, position, output, axes, tags, file, line, price, currency"
+_DESCRIPTION: Final = "address, position, output, axes, vars, tags, file, line, price, currency"
 
 
 # Looking a word up is quicker than asking the enum for it, a million times.
@@ -167,7 +168,7 @@ def _insert(
     ((job_id,),) = connection.execute(
         f"INSERT INTO jobs (batch_id, base, take, revision, {_DESCRIPTION}, standing, state, model, input,"  # noqa: S608
         " fingerprint, created_at, updated_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'current', 'pending', ?, ?, ?, ?, ?) RETURNING id",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'current', 'pending', ?, ?, ?, ?, ?) RETURNING id",
         (
             *(batch_id, spec.base, spec.take, step.revision, *description),
             *(spec.request.model, to_json(spec.request.input), spec.fingerprint, stamp(now), stamp(now)),
@@ -179,7 +180,7 @@ def _insert(
 
 def _describe(connection: sqlite3.Connection, target: Known, description: tuple[Any, ...]) -> None:
     connection.execute(
-        "UPDATE jobs SET address = ?, position = ?, output = ?, axes = ?, tags = ?, file = ?, line = ?,"
+        "UPDATE jobs SET address = ?, position = ?, output = ?, axes = ?, vars = ?, tags = ?, file = ?, line = ?,"
         " price = ?, currency = ? WHERE id = ?",
         (*description, target.job_id),
     )
@@ -194,8 +195,8 @@ def _amend(connection: sqlite3.Connection, step: Step, target: Known, now: datet
     note(connection, now, "amended", target.job_id, data={"fingerprint": step.spec.fingerprint})
 
 
-def _axes(axes: Mapping[str, Scalar]) -> str:
-    return to_json(axes) if axes else "{}"
+def _named(values: Mapping[str, Scalar]) -> str:
+    return to_json(values) if values else "{}"
 
 
 @lru_cache(maxsize=1024)

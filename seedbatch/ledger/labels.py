@@ -1,4 +1,4 @@
-"""What a job can be selected by, beside its columns: tags, axes, and the parameters of its request's input.
+"""What a job can be selected by, beside its columns: tags, axes, vars, and the parameters of its request's input.
 
 The table `labels` is derived: triggers keep it, `ledger check` derives it anew and compares.
 """
@@ -12,9 +12,10 @@ from typing import Final
 # A scalar as text, as the triggers of `jobs` make it.
 _TEXT: Final = "CASE WHEN e.type IN ('true', 'false', 'null') THEN e.type ELSE CAST(e.value AS TEXT) END"
 _SCALARS: Final = "e.type NOT IN ('array', 'object')"
+_SHORT: Final = "coalesce(length(CAST(e.value AS BLOB)), 0) <= 200"
 
 # Every label that the jobs come to: job, name (`tag:` for tags), value.
-LABELS: Final = f"""
+_LABELS: Final = f"""
 SELECT job_id, name, value FROM (
   SELECT j.id AS job_id, 'tag:' AS name, CAST(e.value AS TEXT) AS value
   FROM jobs j, json_each(j.tags) e
@@ -23,26 +24,36 @@ SELECT job_id, name, value FROM (
   FROM jobs j, json_each(j.axes) e WHERE {_SCALARS}
   UNION
   SELECT j.id, e.key, {_TEXT}
+  FROM jobs j, json_each({{vars}}) e WHERE {_SCALARS} AND {_SHORT}
+  UNION
+  SELECT j.id, e.key, {_TEXT}
   FROM jobs j, json_each(j.input) e
-  WHERE {_SCALARS} AND e.key <> 'prompt' AND coalesce(length(CAST(e.value AS BLOB)), 0) <= 200)
+  WHERE {_SCALARS} AND e.key <> 'prompt' AND {_SHORT})
 WHERE instr(value, char(0)) = 0
 """  # noqa: S608 - our words
 
 TAG: Final = "tag:"
 
 
+def _labels(connection: sqlite3.Connection) -> str:
+    """The labels of a ledger; one that an earlier version wrote may have no vars."""
+    query = "SELECT count(*) FROM pragma_table_info('jobs') WHERE name = 'vars'"
+    ((there,),) = connection.execute(query)
+    return _LABELS.format(vars="j.vars" if there else "'{}'")
+
+
 def relabel(connection: sqlite3.Connection) -> None:
     """Derive every label anew."""
     connection.execute("DELETE FROM labels")
-    connection.execute(f"INSERT INTO labels (job_id, name, value) {LABELS}")
+    connection.execute(f"INSERT INTO labels (job_id, name, value) {_labels(connection)}")
 
 
 def wrong_labels(connection: sqlite3.Connection) -> Iterator[tuple[int, str]]:
     """Jobs whose labels are not what they come to, and how."""
-    kept = "SELECT job_id, name, value FROM labels"
-    for job_id, name, value in connection.execute(f"{kept} EXCEPT {LABELS}"):
+    kept, derived = "SELECT job_id, name, value FROM labels", _labels(connection)
+    for job_id, name, value in connection.execute(f"{kept} EXCEPT {derived}"):
         yield job_id, f"has the label {name}={value}, and does not come to it"
-    for job_id, name, value in connection.execute(f"{LABELS} EXCEPT {kept}"):
+    for job_id, name, value in connection.execute(f"{derived} EXCEPT {kept}"):
         yield job_id, f"lacks the label {name}={value}"
 
 
@@ -52,7 +63,7 @@ def named(connection: sqlite3.Connection, name: str) -> bool:
 
 
 def names(connection: sqlite3.Connection) -> list[str]:
-    """The names of all axes and parameters, from one to the next by the index."""
+    """The names of all axes, vars and parameters, from one to the next by the index."""
     rows = connection.execute(
         "WITH RECURSIVE found (name) AS (SELECT min(name) FROM labels"
         " UNION ALL SELECT (SELECT min(name) FROM labels WHERE name > found.name) FROM found WHERE name IS NOT NULL)"

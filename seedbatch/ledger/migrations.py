@@ -400,6 +400,36 @@ BEGIN
 END;
 """  # noqa: S608 - our words
 
+_OF_VARS: Final = """
+    UNION ALL
+    SELECT NEW.id, e.key, CASE WHEN e.type IN ('true', 'false', 'null') THEN e.type ELSE CAST(e.value AS TEXT) END
+    FROM json_each(NEW.vars) e
+    WHERE e.type NOT IN ('array', 'object') AND coalesce(length(CAST(e.value AS BLOB)), 0) <= 200
+"""
+
+# The next `apply` writes the vars of jobs that are there already.
+_VARS: Final = f"""
+ALTER TABLE jobs ADD COLUMN vars TEXT NOT NULL DEFAULT '{{}}';
+
+DROP TRIGGER jobs_labelled;
+CREATE TRIGGER jobs_labelled AFTER INSERT ON jobs
+BEGIN
+  INSERT OR IGNORE INTO labels (job_id, name, value) SELECT job_id, name, value FROM (
+{_LABELS.format(source="", row="NEW")}{_OF_VARS}
+  ) WHERE instr(value, char(0)) = 0;
+END;
+
+DROP TRIGGER jobs_relabelled;
+CREATE TRIGGER jobs_relabelled AFTER UPDATE OF tags, axes, vars, input ON jobs
+WHEN OLD.tags IS NOT NEW.tags OR OLD.axes IS NOT NEW.axes OR OLD.vars IS NOT NEW.vars OR OLD.input IS NOT NEW.input
+BEGIN
+  DELETE FROM labels WHERE job_id = NEW.id;
+  INSERT OR IGNORE INTO labels (job_id, name, value) SELECT job_id, name, value FROM (
+{_LABELS.format(source="", row="NEW")}{_OF_VARS}
+  ) WHERE instr(value, char(0)) = 0;
+END;
+"""  # noqa: S608 - our words
+
 
 @migrations(name="0001_first_tables")
 def _first_tables(db: Database) -> None:
@@ -416,6 +446,12 @@ def _callbacks(db: Database) -> None:
 @migrations(name="0003_selections")
 def _selections(db: Database) -> None:
     for statement in _statements(_SELECTIONS):
+        db.conn.execute(statement)
+
+
+@migrations(name="0004_vars")
+def _vars(db: Database) -> None:
+    for statement in _statements(_VARS):
         db.conn.execute(statement)
 
 

@@ -107,7 +107,7 @@ class SqliteRecords:
         """Every revision that is chosen, of these batches and in one of these states (if any), in the manifest's order.
 
         Raises:
-            UsageError: no job has an axis or a parameter that the choice names.
+            UsageError: no job has an axis, a var or a parameter that the choice names.
         """
         where = selected(self._connection, choice, scope=scope, states=states)
         return self._select(f"WHERE {where.sql} {_ORDER}", where.values)

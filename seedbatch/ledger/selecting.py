@@ -50,7 +50,7 @@ def selected(
     """A condition on a row `j` of jobs: it is chosen, of a batch of the scope, and in one of the states (if any).
 
     Raises:
-        UsageError: no job has an axis or a parameter that the choice names.
+        UsageError: no job has an axis, a var or a parameter that the choice names.
     """
     for label in choice.labels:
         if not labels.named(connection, label.name):

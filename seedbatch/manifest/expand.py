@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.jobs import KEY, JobSpec, Request, Scalar, address
+from seedbatch.domain.selection import LABEL_BYTES
 from seedbatch.manifest import matrix, templates
 from seedbatch.manifest.cells import Typed, typed_by
 from seedbatch.manifest.outputs import Unusable, file_name
@@ -111,6 +112,12 @@ class _Shared:
         self.output: str = manifest.get("output", _OUTPUT)
         self.has_output = "output" in manifest
         self.names: dict[str, Json] = {**manifest.get("vars", {}), "batch": self.batch}
+        # Those that a job can be selected by.
+        self.vars: dict[str, Scalar] = {
+            name: value
+            for name, value in manifest.get("vars", {}).items()
+            if not isinstance(value, list | dict) and len(str(value).encode()) <= LABEL_BYTES
+        }
 
 
 @dataclass(slots=True)
@@ -247,6 +254,8 @@ class _Entry:
             file=origin.file,
             line=origin.line,
             files=self._shared.models.files(request),
+            # What took the name of one is another object.
+            vars={name: value for name, value in self._shared.vars.items() if names[name] is value},
         )
         wanted = Wanted(self._here, job, origin.row)
         if approved:

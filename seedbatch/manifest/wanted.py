@@ -56,6 +56,7 @@ def packed(one: Wanted) -> tuple[Any, ...]:
     return (
         *(one.at, one.row, job.address, job.base, job.key, job.take, dict(job.axes), job.request.model),
         *(dict(job.request.input), job.fingerprint, job.output, job.tags, job.file, job.line, job.files),
+        dict(job.vars),
     )
 
 

@@ -50,6 +50,28 @@ def test_only_the_selected_are_submitted_and_all_others_stay(project):
     assert project.run("ledger", "check", "--sandbox").stdout.startswith("ledger ok")
 
 
+def test_a_var_selects_the_jobs_of_its_manifest(project):
+    for name, style in (("one", "noir"), ("two", "pastel")):
+        manifest = MANIFEST.replace("batch: demo", f"batch: {name}\nvars: {{style: {style}}}")
+        project.write(f"{name}.yaml", manifest)
+    plan = project.run(
+        "plan", "one.yaml", "two.yaml", "--sandbox", "--select", "style=noir,tag:hero", "--format", "json"
+    )
+    assert [job["batch"] for job in json.loads(plan.stdout)["jobs"]] == ["one", "one"]
+    project.apply("one.yaml", "two.yaml", "--select", "style=pastel,tag:hero")
+    assert project.submitted() == 2
+    assert listed(project, "--select", "style=pas*,state:completed") == ["river[season=spring]", "river[season=autumn]"]
+    # An edit of a var that no template uses is written down, and costs nothing.
+    project.write("two.yaml", (project.folder / "two.yaml").read_text().replace("pastel", "water"))
+    project.apply("two.yaml", "--select", "style=water,tag:hero")
+    assert project.submitted() == 2
+    assert listed(project, "--select", "style=water,state:completed") == [
+        "river[season=spring]",
+        "river[season=autumn]",
+    ]
+    assert project.run("ledger", "check", "--sandbox").stdout.startswith("ledger ok")
+
+
 def test_what_selects_nothing_says_so(project):
     project.write("m.yaml", MANIFEST)
     assert "None of 6 jobs matches" in project.run("plan", "m.yaml", "--sandbox", "--select", "tag:x").stderr

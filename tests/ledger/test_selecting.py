@@ -56,6 +56,7 @@ def random_spec(chance: random.Random, key: str, take: int):
         base=base,
         address=address(key, axes, take, 2),
         axes=axes,
+        vars={name: chance.choice(SCALARS) for name in ("style", "scale", "tag") if chance.random() < 0.3},
         request=request,
         fingerprint=request.fingerprint,
         tags=tuple({chance.choice(WORDS) for _ in range(chance.randrange(3))}),
@@ -105,7 +106,7 @@ async def known(request, tmp_path_factory):
 
 def facts(job, one) -> Facts:
     what = (one.address, one.request.model, one.tags, one.axes, one.request.input)
-    return Facts(job.batch, *what, job.state, job.failure, job.reason)
+    return Facts(job.batch, *what, job.state, job.failure, job.reason, one.vars)
 
 
 PIECES = st.sampled_from([*KEYS, *WORDS, "river[", "#2", "season=", "r", "timeout", "flagged", "seedance", "au", *Wild])
@@ -181,7 +182,7 @@ def test_names_that_no_job_has_are_refused(known):
     assert refused.value.hint == "did you mean season=spring?"
     with pytest.raises(UsageError) as refused:
         records.select(choice([], ["x=1"]))
-    assert refused.value.hint == "there are: duration, ratio, scale, season, tag"
+    assert refused.value.hint == "there are: duration, ratio, scale, season, style, tag"
 
 
 # -- labels ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-MANIFESTS = int(os.environ.get("SEEDBATCH_MANIFESTS", "20000"))
+MANIFESTS = int(os.environ.get("SEEDBATCH_MANIFESTS", "10000"))
 CHUNKS = 4
 TESTS = Path(__file__).parents[1]
 

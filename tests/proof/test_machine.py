@@ -43,7 +43,7 @@ from seedbatch.ledger import attempts, rows
 from seedbatch.ledger.sqlite import SqliteLedger
 
 T = TypeVar("T")
-SEQUENCES = int(os.environ.get("SEEDBATCH_MACHINE", "300"))
+SEQUENCES = int(os.environ.get("SEEDBATCH_MACHINE", "200"))
 MEMORY = Path("/dev/shm")  # noqa: S108 - a fresh folder in it
 PRICE = {5: 250_000, 10: 500_000}
 TABLES = ("jobs", "attempts", "outputs", "artifacts", "events", "batches", "totals", "meta")

@@ -37,6 +37,7 @@ RIVER = Facts(
     state=JobState.FAILED,
     failure=FailureClass.TIMEOUT,
     reason="the provider gave up after 4 hours",
+    vars={"style": "noir", "city": "x" * 201},
 )
 
 
@@ -131,7 +132,7 @@ def test_a_choice_leaves_out_what_is_excluded():
         ("state:done*", "done*", "no state", "there are: pending"),
         ("reason:modertion", "modertion", "no class of failure", "did you mean moderation?"),
         ("reason:late", "late", "no class of failure", "as in reason:*timeout*"),
-        ("ratio:16:9", "ratio", "nothing that can be asked about", "for an axis or a parameter: ratio=16:9"),
+        ("ratio:16:9", "ratio", "nothing that can be asked about", "for an axis, a var or a parameter: ratio=16:9"),
         ("ratio!=16:9", "ratio!", "no name", "--exclude ratio="),
         ("=5", "=", "no name", "for example ratio=16:9"),
         ("tag:", "tag:", "nothing follows", 'write ""'),
@@ -184,9 +185,9 @@ def test_a_name_that_no_job_has():
     assert "did you mean state:failed?" in unknown_label(condition, {"ratio"}).hint
     (condition,) = parse("x=1").labels
     assert unknown_label(condition, {"ratio", "season"}).hint == "there are: ratio, season"
-    assert unknown_label(condition, ()).hint == "no job has any axis or parameter"
-    assert label_names(RIVER.axes, RIVER.input) == {
-        *("ratio", "season", "lucky", "tag", "duration", "fallback", "scale"),
+    assert unknown_label(condition, ()).hint == "no job has any axis, var or parameter"
+    assert label_names(RIVER.axes, RIVER.input, RIVER.vars) == {
+        *("ratio", "season", "lucky", "tag", "duration", "fallback", "scale", "style", "city"),
     }
 
 

@@ -54,6 +54,18 @@ def test_every_row_is_a_job_that_knows_where_it_stands(desk, rows):
     ]
 
 
+def test_a_job_knows_the_vars_that_no_column_and_no_axis_took(desk, rows):
+    (plain,) = rows("shot,text\na,x\n")
+    assert plain.vars == {"style": "35 mm"}
+    (taken,) = rows("shot,text,style\na,x,noir\n")
+    assert taken.vars == {}
+    head = HEAD.replace(
+        "{style: 35 mm}", "{style: 35 mm, count: 2, cast: [a, b], place: {city: x}, long: " + "é" * 101 + "}"
+    )
+    found = desk.jobs("jobs: [{key: a, prompt: x, matrix: {style: [noir]}}]\n", head=head)
+    assert [job.vars for job in found] == [{"count": 2}]
+
+
 def test_a_cell_is_what_its_parameter_wants(rows):
     entry = ENTRY + '    input: {duration: "{{ s }}", ratio: "{{ r }}", fallback: "{{ f }}"}\n'
     first, second, third = rows(
