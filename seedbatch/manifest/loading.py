@@ -23,7 +23,7 @@ from seedbatch.manifest.many import Block, jobs_of_entries, jobs_of_rows
 from seedbatch.manifest.outputs import meeting_point
 from seedbatch.manifest.places import Pointer
 from seedbatch.manifest.reader import Document, Remark, read
-from seedbatch.manifest.telling import Findings, Told, in_order, told, with_more
+from seedbatch.manifest.telling import MORE, Findings, Told, in_order, told, with_more
 from seedbatch.manifest.wanted import Jobs, characters, new_spool
 from seedbatch.models import catalogue
 from seedbatch.spool import Spool
@@ -32,6 +32,8 @@ from seedbatch.spool import Spool
 _MOST_JOBS: Final = 1_000_000
 _MOST_TEXT: Final = 256 * 1024 * 1024
 _FEW: Final = 10_000
+# Of `jobs`, and of one source. What is wrong with very many is wrong with one template or column, and words take time.
+_MOST_WRONG: Final = 2_000
 # Of the rows of one source: they lie on disk, not in memory.
 _MOST_OF_ROWS: Final = 10_000_000
 
@@ -129,6 +131,9 @@ def _part(path: Path, document: Document, leniency: Leniency, seen: collisions.S
         if len(spool) + findings.count > _MOST_JOBS and not leniency.large_matrix:
             part.wrong.append(_too_large(("jobs",), f"{_MOST_JOBS:,} jobs"))
             break
+        if findings.wrong > _MOST_WRONG:
+            part.wrong.append(_too_wrong(("jobs",), "these jobs"))
+            break
     if "sources" in document.value:
         _read_sources(part, path, expansion, spool, checked.bad_sources, findings, seen)
     part.wrong += findings.remarks(warnings=False)
@@ -177,7 +182,7 @@ def _read_sources(
         name = os.path.normpath(path.parent / entry[kind])
         source = sources.Source(file, name, entry.get("delimiter", ",") if kind == "csv" else None)
         part.sources[index] = source
-        before = len(spool)
+        before, wrong_before = len(spool), findings.wrong
         for found_there in jobs_of_rows(expansion, index, entry, source):
             if isinstance(found_there, Problem):
                 part.rows[found_there.file].add(found_there)
@@ -185,6 +190,9 @@ def _read_sources(
                 _keep(found_there, expansion.batch, spool, seen, findings)
             if len(spool) - before > _MOST_OF_ROWS:
                 part.wrong.append(_too_large(at, f"{_MOST_OF_ROWS:,} jobs"))
+                break
+            if findings.wrong - wrong_before + (part.rows[name].count if name in part.rows else 0) > _MOST_WRONG:
+                part.wrong.append(_too_wrong(at, entry[kind]))
                 break
         if len(spool) == before and name not in part.rows and not findings.count:
             message = f"{entry[kind]} holds no rows, so nothing is wanted of it"
@@ -194,6 +202,11 @@ def _read_sources(
 def _too_large(at: Pointer, what: str) -> Remark:
     message = f"the jobs of this file come to more than {what}"
     return Remark(at, "manifest/size", message, "split it; files that name one batch are one batch", at_key=True)
+
+
+def _too_wrong(at: Pointer, where: str) -> Remark:
+    message = f"more than {_MOST_WRONG:,} problems in {where}: what follows was not looked at"
+    return Remark(at, MORE, message, "mend the first ones, and validate again", at_key=True)
 
 
 def _with_texts(part: _Part, found: Sequence[Problem]) -> list[Problem]:

@@ -12,7 +12,7 @@ from seedbatch.manifest.reader import Document, Remark
 
 # Of each file; beyond that nobody reads on, and one mistake in a template is many problems.
 _MOST_TOLD: Final = 100
-_MORE: Final = "problems/more"
+MORE: Final = "problems/more"
 _LONGEST_AXES: Final = 200
 _MOST_REMARKS: Final = 10_000
 
@@ -23,6 +23,11 @@ class Told:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.more = 0
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return len(self.problems) + self.more
 
     def add(self, problem: Problem) -> None:
         """One more."""
@@ -56,15 +61,20 @@ class _Places:
 
 
 class Findings:
-    """Each remark once, however many combinations and rows it concerns; `count` are the findings."""
+    """Each remark once, however many combinations and rows it concerns.
+
+    `count` are the findings, `wrong` those of them that are no mere warnings.
+    """
 
     def __init__(self) -> None:
         self.count = 0
+        self.wrong = 0
         self._groups: dict[bool, dict[Remark, _Places]] = {False: {}, True: {}}
 
     def add(self, finding: Finding) -> None:
         """One more."""
         self.count += 1
+        self.wrong += not finding.warning
         groups = self._groups[finding.warning]
         remark = Remark(finding.pointer, finding.code, finding.message, finding.hint, finding.at_key)
         if remark in groups or len(groups) < _MOST_REMARKS:
@@ -93,10 +103,10 @@ def with_more(problems: list[Problem], more: int) -> list[Problem]:
     if more <= 0:
         return problems
     last = problems[-1]
-    rest = Problem(last.file, last.line, last.column, _MORE, f"and {more:,} more in this file", "mend these first")
+    rest = Problem(last.file, last.line, last.column, MORE, f"and {more:,} more in this file", "mend these first")
     return [*problems, rest]
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """By file and place, what stands for the rest of a file at its end."""
-    return tuple(sorted(problems, key=lambda problem: (problem.file, problem.code == _MORE, problem)))
+    return tuple(sorted(problems, key=lambda problem: (problem.file, problem.code == MORE, problem)))

@@ -100,6 +100,15 @@ def test_very_many_problems_are_counted(desk):
     assert problems[-1].message == "and 50 more in this file"
 
 
+def test_after_very_many_the_rest_is_not_looked_at(desk):
+    entries = "".join(f"  - {{key: k{number}, prompt: p, input: {{duration: 99}}}}\n" for number in range(3_000))
+    problems = desk.load(desk.head + "jobs:\n" + entries).problems
+    assert [one.message for one in problems[-2:]] == [
+        "more than 2,000 problems in these jobs: what follows was not looked at",
+        "and 1,902 more in this file",
+    ]
+
+
 def test_a_few_lines_do_not_stand_for_very_many_jobs(desk, monkeypatch):
     monkeypatch.setattr(loading, "_MOST_JOBS", 50)
     text = desk.head + "jobs:\n" + "".join(f"  - {{key: k{n}, prompt: p{n}, takes: 20}}\n" for n in range(3))

@@ -271,6 +271,14 @@ def test_a_thousand_wrong_rows_are_told_as_a_hundred(desk):
     assert (found[-1].code, found[-1].message) == ("problems/more", "and 900 more in this file")
 
 
+def test_after_very_many_wrong_rows_the_rest_is_not_looked_at(desk):
+    desk.write("shot,text,s\n" + "".join(f"s{number},x,99\n" for number in range(3_000)), "shots.csv")
+    problems = desk.load(HEAD + ENTRY + '    input: {duration: "{{ s }}"}\n').problems
+    assert "more than 2,000 problems in shots.csv: what follows was not looked at" in [one.message for one in problems]
+    assert "and 1,901 more in this file" in [one.message for one in problems]
+    assert len(problems) == 102
+
+
 ROWS = st.lists(st.lists(st.text("ab,;\"'\n\r{}\t é@", max_size=8), min_size=2, max_size=2), max_size=6)
 
 
