@@ -20,7 +20,8 @@ from seedbatch.manifest.wanted import characters, packed
 # Fewer are done before a helper has begun.
 _ALONE: Final = 10_000
 _AT_ONCE: Final = 500
-# What a few entries can stand for is the caller's to count, one by one.
+_LONGEST_TASK: Final = 256 * 1024  # characters of rows, but for the last of them
+# What a few lines can stand for is the caller's to count, one by one.
 _MOST_OF_A_TASK: Final = 20_000
 _MOST_CHARACTERS: Final = 16 * 1024 * 1024
 
@@ -116,15 +117,17 @@ def _jobs(made: SourceEntry, row: Row) -> Iterator[Wanted | Finding | Problem]:
 
 def _chunks(rows: Iterable[Row | Problem]) -> Iterator[_Chunk]:
     chunk: list[Row] = []
+    size = 0
     for row in rows:
         if isinstance(row, Problem):
             yield _Chunk(chunk, row)
-            chunk = []
+            chunk, size = [], 0
             continue
         chunk.append(row)
-        if len(chunk) == _AT_ONCE:
+        size += sum(map(len, row.text))
+        if len(chunk) == _AT_ONCE or size > _LONGEST_TASK:
             yield _Chunk(chunk, None)
-            chunk = []
+            chunk, size = [], 0
     if chunk:
         yield _Chunk(chunk, None)
 
@@ -143,6 +146,8 @@ def _rows_by_helper(made: SourceEntry, task: bytes) -> bytes:
                 findings.append((index, one))
             else:
                 wanted.append(one)
+            if len(wanted) + len(findings) > _MOST_OF_A_TASK:
+                return b""
     return _result(made.batch, wanted, findings)
 
 

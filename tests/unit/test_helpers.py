@@ -167,6 +167,31 @@ def test_what_helpers_find_is_what_one_process_finds(tmp_path: Path, kind, wrong
     assert not wrong or problems > 10
 
 
+def test_long_rows_and_rows_that_stand_for_many_jobs_take_no_more_memory(tmp_path: Path):
+    """A task is cut where it would be long, and what a row stands for is counted one by one."""
+    script = """
+import resource
+from seedbatch.manifest.loading import load
+loaded = load([Path(sys.argv[1])])
+held = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(len(forks) > 1, sum(len(batch.jobs) for batch in loaded.batches), max(held) < 150 or held)
+"""
+    path = tmp_path / "m.yaml"
+    path.write_text(MANIFEST + 'sources:\n  - {csv: rows.csv, key: "{{ id }}", prompt: "{{ id }}"}\n')
+    long = "x" * 90_000
+    with (tmp_path / "rows.csv").open("w") as file:
+        file.write("id,note\n")
+        file.writelines(f"s{number},{long if number > 10_000 else ''}\n" for number in range(11_000))
+    assert told(script, path) == ["True 11000 True"]
+    path.write_text(path.read_text().replace('prompt: "{{ id }}"}', 'prompt: "{{ id }}", takes: 1000}'))
+    (tmp_path / "rows.csv").write_text("id,note\n" + "".join(f"s{number},\n" for number in range(1_000)))
+    script = script.replace(
+        "loaded = load", "from seedbatch.manifest import loading\nloading._MOST_OF_ROWS = 60_000\nloaded = load"
+    )
+    many = "from seedbatch.manifest import many\nmany._ALONE = 10\n"
+    assert told(many + script, path) == ["True 0 True"]
+
+
 @pytest.mark.parametrize("takes", [2, 50])  # as many as helpers count, and more
 def test_few_lines_that_stand_for_many_jobs_are_counted_as_ever(tmp_path: Path, takes):
     path = tmp_path / "m.yaml"
