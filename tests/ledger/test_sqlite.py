@@ -122,8 +122,8 @@ def test_eight_processes_may_create_it_at_once(place):
             (
                 "INSERT INTO jobs SELECT 9, batch_id, base, take, 2, address, standing, position, state, failure,"
                 " reason, model, input, substr(fingerprint, 2) || 'x', price, currency, output, axes, tags, file,"
-                " line, not_before, misses, gone, downloader, expires_at, created_at, updated_at, checksum, vars FROM jobs"
-                " WHERE id = 2"
+                " line, not_before, misses, gone, downloader, expires_at, created_at, updated_at, checksum, vars"
+                " FROM jobs WHERE id = 2"
             ),
             "UNIQUE",
         ),
