@@ -65,8 +65,7 @@ class Difference:
     """One batch's wanted jobs beside its recorded revisions, some hundreds at a time: either may be a million.
 
     `revisions` gives all recorded revisions of the jobs that it is asked for. `steps` comes first and is read to its
-    end; then `keeps`, `replaces` and `vanished` can tell of any recorded revision, and `kept`
-    holds the rows that stay.
+    end; then `keeps`, `replaces` and `vanished` can tell of any recorded revision, and `kept` holds the rows that stay.
     """
 
     def __init__(self, wanted: Iterable[JobSpec], revisions: Revisions) -> None:

@@ -31,6 +31,7 @@ from seedbatch.spool import Spool
 # Of each file. A few lines can stand for any number of jobs, each of them long: aliases times matrix times templates.
 _MOST_JOBS: Final = 1_000_000
 _MOST_TEXT: Final = 256 * 1024 * 1024
+# Of a batch: so many may be a tuple, which is quicker to read again.
 _FEW: Final = 10_000
 # Of `jobs`, and of one source. What is wrong with very many is wrong with one template or column, and words take time.
 _MOST_WRONG: Final = 2_000
