@@ -14,7 +14,7 @@ from seedbatch.domain.answers import Evidence, FetchResult, QueryAnswer, StoredF
 from seedbatch.domain.calls import Binding, Bound, Call, Hint, Verdict
 from seedbatch.domain.difference import Known
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits
-from seedbatch.domain.records import Accounts, BatchTally, Occurrence, RecordedJob, Standings
+from seedbatch.domain.records import Accounts, BatchTally, Identity, Occurrence, RecordedJob, Standings
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import JobState
 from seedbatch.domain.tokens import Mint
@@ -288,6 +288,14 @@ class Ledger(SubmitLedger, Inbox, HearLedger, CollectLedger, DownloadLedger, Wor
         """Record what a manifest wants: new jobs pending, changed ones as the next revision, vanished ones orphans."""
         ...
 
+    async def begin(self, plan: str, generation: int) -> None:
+        """Remember that a plan file, given as its digest, is carried out from this generation on.
+
+        Raises:
+            StaleCaller: others claimed submissions since.
+        """
+        ...
+
     async def choose(self, jobs: Collection[JobName]) -> None:
         """Be about these jobs only, of what a scope names: submit, download and count no others from now on.
 
@@ -318,8 +326,8 @@ class Ledger(SubmitLedger, Inbox, HearLedger, CollectLedger, DownloadLedger, Wor
 class Records(Protocol):
     """The ledger for those who only read; never blocked by a writer, never blocking one."""
 
-    def kind(self) -> str:
-        """Whose tasks it holds: `real` or `sandbox`."""
+    def identity(self) -> Identity:
+        """Which ledger it is, whose tasks it holds, and how far it went."""
         ...
 
     def known(self, batch: str, besides: Container[int]) -> Iterator[Known]:

@@ -15,6 +15,7 @@ from seedbatch.domain.answers import Unanswered
 from seedbatch.domain.errors import LedgerError, UsageError
 from seedbatch.domain.health import NOBODY, Contact, Survey
 from seedbatch.domain.jobs import DEFAULT_LIMITS, SANDBOX_LIMITS, Limits
+from seedbatch.domain.records import Identity
 from seedbatch.domain.secret import Secret
 from seedbatch.domain.tokens import Mint, TokenKey, minting
 from seedbatch.ports import Ledger, Provider, Records, Store
@@ -65,11 +66,16 @@ def open_records(settings: Settings) -> Records | None:
         records.close()
         bring_up_to_date(settings.ledger)
         records = SqliteRecords(settings.ledger)
-    if (kind := records.kind()) != _kind(settings):
+    if (kind := records.identity().kind) != _kind(settings):
         records.close()
         way = "add --sandbox" if kind == "sandbox" else "leave --sandbox out"
         raise LedgerError(f"{settings.ledger} is a ledger of the {kind} provider", hint=f"{way}, or name another one")
     return records
+
+
+def identity_of(settings: Settings, records: Records | None) -> Identity:
+    """Which ledger these are the records of; one that is still to be made has no id."""
+    return Identity(_kind(settings)) if records is None else records.identity()
 
 
 def refuse_a_lost_ledger(settings: Settings) -> None:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seedbatch.cli.words import problems_text, say
 from seedbatch.domain.errors import ManifestInvalid
 from seedbatch.domain.jobs import BatchSpec
 from seedbatch.settings import Settings
 
+if TYPE_CHECKING:
+    from seedbatch.engine.planfile import Terms
 
-def load_manifests(
-    paths: Sequence[Path],
-    settings: Settings,
-    *,
-    allow_unknown_model: bool,
-    allow_large_matrix: bool,
-    quiet: bool = False,
-) -> tuple[BatchSpec, ...]:
+
+def load_manifests(terms: Terms, settings: Settings, *, quiet: bool = False) -> tuple[BatchSpec, ...]:
     """The batches of these manifests, with the prices that the settings name; warnings are told on stderr.
 
     Raises:
@@ -29,7 +25,11 @@ def load_manifests(
     from seedbatch.manifest import load
     from seedbatch.models import price_table
 
-    loaded = load(paths, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix)
+    loaded = load(
+        tuple(map(Path, terms.paths)),
+        allow_unknown_model=terms.allow_unknown_model,
+        allow_large_matrix=terms.allow_large_matrix,
+    )
     if loaded.problems:
         raise ManifestInvalid(loaded.problems)
     if not quiet:

@@ -22,6 +22,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 manifests = click.argument(
     "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MANIFEST...", shell_complete=None
 )
+manifests_or_plan = click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MANIFEST... | PLANFILE"
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output on stdout.")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from seedbatch.cli.callbacks import Bind, receiving
 from seedbatch.cli.display import JsonLines, counts_text, open_display
 from seedbatch.cli.options import place_flags
+from seedbatch.cli.planfiles import PlanFile
 from seedbatch.cli.signals import interrupting
 from seedbatch.cli.words import clean, say, short_path, whoever
 from seedbatch.cli.words import count as words_count
@@ -38,6 +39,7 @@ async def carry_out(
     batches: Sequence[BatchSpec] = (),
     again: Sequence[int] = (),
     *,
+    approved: PlanFile | None = None,
     listen: Bind | None = None,
     as_json: bool,
     quiet: bool,
@@ -47,7 +49,7 @@ async def carry_out(
 
     Raises:
         LedgerError: the ledger cannot be used.
-        UsageError: the address cannot be listened at.
+        UsageError: the address cannot be listened at, or others submitted since the plan was `approved`.
     """
     # What a callback of a library meets is told by whoever waited for it; its traceback is for nobody.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -66,6 +68,8 @@ async def carry_out(
                     _say_where(here, public_url, as_json=as_json, quiet=quiet)
                 if errand.submit and public_url is not None:
                     errand = replace(errand, mint=mint_for(public_url, key), doubt_wait=settings.doubt_wait)
+                if approved is not None:
+                    await _begin(approved, plant)
                 for batch in batches:
                     await plant.ledger.declare(batch, plant.clock.now())
                 for job_id in again:
@@ -121,6 +125,13 @@ def _current_task() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     assert task is not None
     return task
+
+
+async def _begin(approved: PlanFile, plant: Plant) -> None:
+    try:
+        await plant.ledger.begin(approved.digest, approved.binding.ledger.generation)
+    except StaleCaller as error:
+        raise approved.stale(error.message) from error
 
 
 async def _count(plant: Plant, errand: Errand) -> Counter[JobState]:

@@ -114,7 +114,7 @@ def _lower(one: N | None, two: N | None) -> N | None:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file of rows that a manifest names: its path as given, and the SHA-256 of the bytes that were read."""
+    """A manifest, or a file of rows that it names: its path as given, and the SHA-256 of the bytes that were read."""
 
     path: str
     digest: str
@@ -126,8 +126,9 @@ class BatchSpec:
 
     `attempts` is `retry.attempts`: the tries in all that a failure documented as retryable may use.
     `budget` caps the batch for ever; `prices` tell what its jobs cost.
-    `manifest` is the path as given, `digest` the SHA-256 of the bytes that were read, `commit` the git commit that they
-    belong to (empty outside a repository) and `dirty` whether the file differed from it.
+    `manifest` is the path as given, `digest` the SHA-256 of the bytes that were read (of several `files`, of their
+    digests), `commit` the git commit that they belong to (empty outside a repository) and `dirty` whether the file
+    differed from it.
     """
 
     name: str
@@ -138,6 +139,7 @@ class BatchSpec:
     prices: PriceTable = field(default_factory=PriceTable)
     manifest: str = ""
     digest: str = ""
+    files: tuple[SourceFile, ...] = ()
     sources: tuple[SourceFile, ...] = ()
     commit: str = ""
     dirty: bool = False

@@ -16,6 +16,20 @@ from seedbatch.domain.money import Money
 from seedbatch.domain.states import FailureClass, JobState
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which ledger it is, and how far it went. `kind` is `real` or `sandbox`; the id is None where there is none yet.
+
+    `generation` counts the submissions that were claimed in it; `begun` is the digest of the plan file that it began
+    to carry out last.
+    """
+
+    kind: str
+    ledger_id: str | None = None
+    generation: int = 0
+    begun: str = ""
+
+
 class Standing(StrEnum):
     """How a recorded job stands to the manifest: wanted now, replaced by a later revision, or no longer named."""
 

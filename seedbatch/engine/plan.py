@@ -53,6 +53,7 @@ class Planned:
     reason: str
     model: str
     output: str
+    fingerprint: str = ""
     known: Known | None = None
     price: Money | None = None
     files: int = 1
@@ -108,17 +109,17 @@ def _packed(job: Planned) -> tuple[Any, ...]:
     price = job.price and (job.price.micros, job.price.currency)
     return (
         *(job.batch, job.address, job.revision, str(job.action), job.reason, job.model, job.output),
-        *(known, price, job.files),
+        *(job.fingerprint, known, price, job.files),
     )
 
 
 def _unpacked(packed: tuple[Any, ...]) -> Planned:
-    batch, address, revision, action, reason, model, output, known, price, files = packed
+    batch, address, revision, action, reason, model, output, fingerprint, known, price, files = packed
     if known is not None:
-        job_id, base, take, number, standing, state, fingerprint, tried = known
-        known = Known(job_id, base, take, number, Standing(standing), JobState(state), fingerprint, tried)
+        job_id, base, take, number, standing, state, recorded, tried = known
+        known = Known(job_id, base, take, number, Standing(standing), JobState(state), recorded, tried)
     cost = None if price is None else Money(*price)
-    return Planned(batch, address, revision, Action(action), reason, model, output, known, cost, files)
+    return Planned(batch, address, revision, Action(action), reason, model, output, fingerprint, known, cost, files)
 
 
 def make_plan(
@@ -209,7 +210,8 @@ def _planned(batch: BatchSpec, step: Step, recorded: RecordedJob | None, *, retr
     model, known = spec.request.model, step.target or step.before
     price = batch.prices.price(model, spec.request.input) if action in SPENDING and batch.prices.rows else None
     return Planned(
-        batch.name, spec.address, step.revision, action, reason, model, spec.output, known, price, spec.files
+        *(batch.name, spec.address, step.revision, action, reason, model, spec.output),
+        *(spec.fingerprint, known, price, spec.files),
     )
 
 
@@ -239,7 +241,7 @@ def _aside(batch: str, job: RecordedJob, action: Action) -> Planned:
             reason = f"{reason}; never submitted"
     else:
         reason = f"an earlier revision, {job.state}"
-    return Planned(batch, job.address, job.revision, action, reason, job.request.model, job.output)
+    return Planned(batch, job.address, job.revision, action, reason, job.request.model, job.output, job.fingerprint)
 
 
 def _standing_still(state: JobState, recorded: RecordedJob | None) -> tuple[Action, str]:

@@ -21,6 +21,7 @@ from seedbatch.domain.records import (
     Accounts,
     Artifact,
     ExtraTask,
+    Identity,
     Occurrence,
     RecordedJob,
     Standing,
@@ -79,10 +80,10 @@ class SqliteRecords:
         """Close the connection."""
         self._connection.close()
 
-    def kind(self) -> str:
-        """Whose tasks it holds: `real` or `sandbox`."""
-        ((kind,),) = self._connection.execute("SELECT value FROM meta WHERE key = 'kind'")
-        return str(kind)
+    def identity(self) -> Identity:
+        """Which ledger it is, whose tasks it holds, and how far it went."""
+        meta = dict(self._connection.execute("SELECT key, value FROM meta"))
+        return Identity(meta["kind"], meta["ledger_id"], int(meta.get("generation", 0)), meta.get("plan", ""))
 
     def known(self, batch: str, besides: Container[int]) -> Iterator[Known]:
         """The recorded revisions of a batch, without the current ones in `besides`."""

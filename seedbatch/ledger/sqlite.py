@@ -108,6 +108,23 @@ class SqliteLedger:
         """Record what a manifest wants: new jobs pending, changed ones as the next revision, vanished ones orphans."""
         await self._run(lambda connection: declare(connection, batch, now))
 
+    async def begin(self, plan: str, generation: int) -> None:
+        """Remember that a plan file, given as its digest, is carried out from this generation on."""
+
+        def verb(connection: sqlite3.Connection) -> None:
+            meta = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('generation', 'plan')"))
+            if meta.get("plan") == plan:
+                return
+            if int(meta.get("generation", 0)) != generation:
+                raise StaleCaller("submissions were claimed since the plan was read")
+            connection.execute(
+                "INSERT INTO meta (key, value) VALUES ('plan', ?)"
+                " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (plan,),
+            )
+
+        await self._run(verb)
+
     async def tally(self, scope: Scope) -> Sequence[BatchTally]:
         """Counts by state."""
         return await self._run(lambda connection: tallies(connection, scope, self._among))

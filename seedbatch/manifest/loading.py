@@ -330,6 +330,7 @@ def _batches(parts: Sequence[_Part]) -> Iterator[BatchSpec]:
             attempts=min(int(part.document.value.get("retry", {}).get("attempts", 1)) for part in group),
             manifest=",".join(part.document.file for part in group),
             digest=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
+            files=tuple(SourceFile(part.document.file, part.document.digest) for part in group),
             sources=tuple(SourceFile(one.file, one.digest) for part in group for one in part.sources.values()),
         )
 

@@ -446,3 +446,18 @@ async def test_a_batch_of_many_is_declared_as_one_of_few(ledger, clock, records)
     await ledger.declare(batch(*map(spec, names)), clock.after(1))
     current = [job for job in records.jobs() if job.standing is Standing.CURRENT]
     assert [(job.address, job.revision) for job in current] == [(name, 1) for name in names]
+
+
+async def test_a_plan_begins_where_it_was_made_and_goes_on_from_anywhere(ledger, clock, records):
+    await ledger.begin("a" * 64, 0)
+    await ledger.declare(batch(spec("river"), spec("lake")), NOON)
+    assert records.identity().begun == "a" * 64
+    await submit_one(ledger, clock)
+    assert records.identity().generation == 1
+    await ledger.begin("a" * 64, 0)
+    with pytest.raises(StaleCaller):
+        await ledger.begin("b" * 64, 0)
+    assert records.identity().begun == "a" * 64
+    await ledger.begin("b" * 64, 1)
+    with pytest.raises(StaleCaller):
+        await ledger.begin("a" * 64, 0)

@@ -23,6 +23,7 @@ from seedbatch.domain.records import Accounts
 from seedbatch.domain.work import Caps, JobName
 
 if TYPE_CHECKING:
+    from seedbatch.cli.planfiles import PlanFile
     from seedbatch.domain.selection import Choice
     from seedbatch.engine.forecast import Forecast
     from seedbatch.engine.plan import Plan
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command("apply")
-@options.manifests
+@options.manifests_or_plan
 @options.place
 @options.selection
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before spending.")
@@ -81,11 +82,18 @@ def command(
 ) -> int:
     """Submit what is new, collect what is running, download what is done; until all of it is settled.
 
-    Type it again to go on where it stopped: what was submitted once is never submitted again by itself.
+    Type it again to go on where it stopped: what was submitted once is never submitted again by itself. A file that
+    `plan --out` wrote is carried out as it was approved, or refused if anything changed meanwhile.
     """
+    from seedbatch.cli.planfiles import plan_file_among
+    from seedbatch.engine.planfile import Terms
     from seedbatch.manifest import commit_of
 
-    choice = options.choice_of(selects, excludes)
+    terms = Terms(tuple(map(str, paths)), selects, excludes, allow_unknown_model, allow_large_matrix, retry_failed)
+    approved = plan_file_among(paths)
+    if approved is not None:
+        terms = approved.terms(terms, sandbox=sandbox)
+    choice = options.choice_of(terms.selects, terms.excludes)
     settings = options.settings_of(
         ledger=ledger,
         sandbox=sandbox,
@@ -101,13 +109,13 @@ def command(
     bind = None if listen is None else replace(listen, proxies=frozenset(proxies))
     callbacks.check_reachable(settings, bind)
     quiet = quiet or as_json
-    batches = load_manifests(
-        paths, settings, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix, quiet=quiet
-    )
-    commit, dirty = commit_of(paths)
+    batches = load_manifests(terms, settings, quiet=quiet)
+    commit, dirty = commit_of(tuple(map(Path, terms.paths)))
     batches = tuple(replace(batch, commit=commit, dirty=dirty) for batch in batches)
     caps = caps_of(settings, batches, max_jobs=max_jobs, max_cost=max_cost, allow_violations=allow_violations)
-    manner = _Manner(choice, yes, no_wait, no_download, fail_fast, retry_failed, bind, as_json, quiet, verbose)
+    manner = _Manner(
+        *(choice, approved, yes, no_wait, no_download, fail_fast, terms.retry_failed, bind, as_json, quiet, verbose)
+    )
     return _apply(settings, batches, caps, manner)
 
 
@@ -116,6 +124,7 @@ class _Manner:
     """How to go about it, and with which jobs."""
 
     choice: Choice
+    approved: PlanFile | None
     yes: bool
     no_wait: bool
     no_download: bool
@@ -163,6 +172,7 @@ def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manne
             errand,
             batches,
             again,
+            approved=manner.approved,
             listen=manner.listen,
             as_json=manner.as_json,
             quiet=manner.quiet,
@@ -178,13 +188,15 @@ def _planned(settings: Settings, batches: Sequence[BatchSpec], caps: Caps, manne
     """The plan and what it comes to, once everything that can be known beforehand is in order."""
     from seedbatch.engine.forecast import forecast
     from seedbatch.engine.plan import foreign_files, make_plan
-    from seedbatch.wiring import check_output, open_records, refuse_a_lost_ledger, taken_names
+    from seedbatch.wiring import check_output, identity_of, open_records, refuse_a_lost_ledger, taken_names
 
     refuse_a_lost_ledger(settings)
     check_output(settings)
     records = open_records(settings)
     try:
         plan = make_plan(batches, records, retry_failed=manner.retry_failed, choice=manner.choice)
+        if manner.approved is not None:
+            manner.approved.check(plan, batches, identity_of(settings, records))
         foreign = foreign_files(plan, records, taken_names(settings))
         accounts = Accounts() if records is None else records.accounts(datetime.now(UTC))
     finally:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from seedbatch.cli.spending import caps_of, forecast_lines
 from seedbatch.cli.words import fitted, say
 from seedbatch.domain.errors import Exit
 from seedbatch.domain.records import Accounts
+from seedbatch.settings import Settings
 
 
 @click.command("plan")
@@ -21,6 +23,10 @@ from seedbatch.domain.records import Accounts
 @options.selection
 @options.prices
 @options.leniency
+@click.option("--retry-failed", is_flag=True, help="Send again what failed; never what moderation refused.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a plan for `apply FILE`."
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 10 if there are changes.")
 @click.option("--verbose", "-v", is_flag=True, help="Show every job, unchanged ones as well.")
@@ -33,30 +39,38 @@ def command(
     prices: Path | None,
     allow_unknown_model: bool,
     allow_large_matrix: bool,
+    retry_failed: bool,
+    out: Path | None,
     form: str,
     detailed_exitcode: bool,
     verbose: bool,
 ) -> int:
-    """Show what applying would do with each job, and why. Sends nothing, writes nothing.
+    """Show what applying would do with each job, and why. Sends nothing.
+
+    With --out, what it would submit is written to a file, and `seedbatch apply FILE` carries out exactly that, or
+    refuses if anything changed meanwhile.
 
     \b
     + create      a new request            ~ regenerate  the request changed: a new revision
     > collect     running at the provider  > download    finished, not on disk yet
     ! held        waits for a person       - orphan      no longer in the manifest
     """
+    from seedbatch.cli.planfiles import refuse_plan_files, write_plan_file
     from seedbatch.engine.forecast import forecast
     from seedbatch.engine.plan import make_plan
-    from seedbatch.wiring import open_records, refuse_a_lost_ledger
+    from seedbatch.engine.planfile import Terms
+    from seedbatch.wiring import identity_of, open_records, refuse_a_lost_ledger
 
+    refuse_plan_files(paths)
     choice = options.choice_of(selects, excludes)
     settings = options.settings_of(ledger=ledger, sandbox=sandbox, prices=prices)
-    batches = load_manifests(
-        paths, settings, allow_unknown_model=allow_unknown_model, allow_large_matrix=allow_large_matrix
-    )
+    terms = Terms(tuple(map(str, paths)), selects, excludes, allow_unknown_model, allow_large_matrix, retry_failed)
+    batches = load_manifests(terms, settings)
     refuse_a_lost_ledger(settings)
     records = open_records(settings)
     try:
-        plan = make_plan(batches, records, choice=choice)
+        plan = make_plan(batches, records, retry_failed=retry_failed, choice=choice)
+        identity = identity_of(settings, records)
         accounts = Accounts() if records is None else records.accounts(datetime.now(UTC))
     finally:
         if records is not None:
@@ -64,6 +78,9 @@ def command(
     if not choice.everything:
         say(left_out(plan, batches))
     coming = forecast(plan, batches, accounts, caps_of(settings, batches))
+    if out is not None:
+        digest = write_plan_file(out, plan, terms, batches, identity)
+        say(f"Wrote {out}, digest {digest}.\n  → carry it out with: {_apply(out, settings)}")
     if form == "json":
         for piece in plan_json(plan, coming):
             click.echo(piece, nl=False)
@@ -74,3 +91,7 @@ def command(
         for line in forecast_lines(coming):
             click.echo(fitted(line, sys.stdout))
     return int(Exit.CHANGES if detailed_exitcode and plan.changes else Exit.OK)
+
+
+def _apply(out: Path, settings: Settings) -> str:
+    return f"{shlex.join(['seedbatch', 'apply', str(out)])}{options.place_flags(settings)}"
