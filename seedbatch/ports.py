@@ -15,6 +15,7 @@ from seedbatch.domain.calls import Binding, Bound, Call, Hint, Verdict
 from seedbatch.domain.difference import Known
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits
 from seedbatch.domain.records import Accounts, BatchTally, Identity, Occurrence, RecordedJob, Standings
+from seedbatch.domain.runs import Beginning, RecordedRun
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import JobState
 from seedbatch.domain.tokens import Mint
@@ -281,7 +282,19 @@ class WordLedger(Protocol):
         ...
 
 
-class Ledger(SubmitLedger, Inbox, HearLedger, CollectLedger, DownloadLedger, WordLedger, Protocol):
+class RunLedger(Protocol):
+    """What a run says of itself: once when it begins its work, once when it has ended."""
+
+    async def began(self, beginning: Beginning, now: datetime) -> None:
+        """This process begins its work: what it submits from now on is told of it."""
+        ...
+
+    async def ended(self, code: int, did: Mapping[str, int], now: datetime) -> None:
+        """It has done its work, with this exit code; without this word it was killed."""
+        ...
+
+
+class Ledger(RunLedger, SubmitLedger, Inbox, HearLedger, CollectLedger, DownloadLedger, WordLedger, Protocol):
     """The durable record."""
 
     async def declare(self, batch: BatchSpec, now: datetime) -> None:
@@ -368,6 +381,14 @@ class Records(Protocol):
 
     def story(self, job_id: int) -> list[Occurrence]:
         """All events of a job, oldest first."""
+        ...
+
+    def runs(self, most: int) -> Sequence[RecordedRun]:
+        """The latest `most` runs, newest first."""
+        ...
+
+    def run(self, number: int) -> RecordedRun | None:
+        """One run by its number; None if there is none."""
         ...
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from seedbatch.cli.callbacks import Bind, receiving
 from seedbatch.cli.display import JsonLines, counts_text, open_display
+from seedbatch.cli.logbook import logged
 from seedbatch.cli.options import place_flags
 from seedbatch.cli.planfiles import PlanFile
 from seedbatch.cli.signals import interrupting
@@ -75,15 +76,18 @@ async def carry_out(
                 for job_id in again:
                     with suppress(StaleCaller):  # another process took it up meanwhile
                         await plant.ledger.retried(job_id, f"{whoever()} with --retry-failed", plant.clock.now())
+                logbook = await stack.enter_async_context(logged(plant, batches))
                 if errand.chosen is not None:  # as the run does: a display counts before it begins
                     await plant.ledger.choose(errand.chosen)
                 count = partial(_count, plant, errand)
                 display = open_display(count, as_json=as_json, quiet=quiet, verbose=verbose)
-                run = Run(plant.ledger, plant.provider, plant.store, plant.clock, errand, display.tell, reception)
+                tell = logbook.reading(display.tell)
+                run = Run(plant.ledger, plant.provider, plant.store, plant.clock, errand, tell, reception)
                 runs.append(run)
                 interrupts.append(run.interrupt)
                 async with display:
                     outcome = await run.go()
+                logbook.exit = outcome.exit
                 interrupts.append(lambda: None)
                 if isinstance(display, JsonLines):
                     display.write(summary_json(outcome, plant))

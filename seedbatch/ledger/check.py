@@ -310,11 +310,11 @@ def _one(connection: sqlite3.Connection, query: str) -> int:
 
 def _gaps(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Rows that are gone: none is ever deleted."""
-    keys = {"jobs": "id", "attempts": "id", "artifacts": "id", "events": "seq", "callbacks": "id", "extras": "id"}
+    numbered = {"jobs", "attempts", "artifacts", "events", "callbacks", "extras", "runs"}
     for table in sealed_tables(connection):
-        if table not in keys:
+        if table not in numbered:
             continue
-        key = keys[table]
+        key = "seq" if table == "events" else "id"
         ((count, least, most),) = connection.execute(f"SELECT count(*), min({key}), max({key}) FROM {table}")  # noqa: S608
         if count and (least != 1 or most != count):
             yield Finding(table, f"has {count:,} rows, numbered from {least} to {most}")

@@ -73,3 +73,20 @@ def is_dead(folder: Path, owner: str) -> bool:
         return True
     finally:
         os.close(handle)
+
+
+def lives(folder: Path, owner: str) -> bool:
+    """Whether the process that called itself `owner` still runs; for those who only read: nothing is removed."""
+    try:
+        handle = os.open(folder / owner, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # Shared: two readers do not take one another for the process that they ask about.
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(handle)

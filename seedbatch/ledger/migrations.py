@@ -430,6 +430,35 @@ BEGIN
 END;
 """  # noqa: S608 - our words
 
+# What a run submitted and what that may cost stands in `totals` by its owner, so it is not told a second time here.
+_RUNS: Final = """
+CREATE TABLE runs (
+  id        INTEGER PRIMARY KEY,
+  owner     TEXT NOT NULL UNIQUE,
+  command   TEXT NOT NULL CHECK (command <> ''),
+  arguments TEXT NOT NULL,
+  who       TEXT NOT NULL,
+  version   TEXT NOT NULL,
+  batches   TEXT NOT NULL,
+  event     INTEGER NOT NULL CHECK (event >= 0),
+  began_at  TEXT NOT NULL,
+  ended_at  TEXT,
+  exit      INTEGER CHECK (exit BETWEEN 0 AND 255),
+  did       TEXT,
+  checksum  BLOB,
+  CHECK ((ended_at IS NULL) = (exit IS NULL)),
+  CHECK ((ended_at IS NULL) = (did IS NULL))
+) STRICT;
+
+CREATE TRIGGER runs_kept BEFORE DELETE ON runs
+BEGIN SELECT RAISE(ABORT, 'the ledger forgets nothing'); END;
+CREATE TRIGGER runs_unchanged
+BEFORE UPDATE OF id, owner, command, arguments, who, version, batches, event, began_at ON runs
+BEGIN SELECT RAISE(ABORT, 'how a run began is never changed'); END;
+CREATE TRIGGER runs_ended BEFORE UPDATE OF ended_at, exit, did ON runs WHEN OLD.ended_at IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a run ends once'); END;
+"""
+
 
 @migrations(name="0001_first_tables")
 def _first_tables(db: Database) -> None:
@@ -452,6 +481,12 @@ def _selections(db: Database) -> None:
 @migrations(name="0004_vars")
 def _vars(db: Database) -> None:
     for statement in _statements(_VARS):
+        db.conn.execute(statement)
+
+
+@migrations(name="0005_runs")
+def _runs(db: Database) -> None:
+    for statement in _statements(_RUNS):
         db.conn.execute(statement)
 
 

@@ -28,8 +28,10 @@ from seedbatch.domain.records import (
     Standings,
     StrayCall,
 )
+from seedbatch.domain.runs import RecordedRun
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import FailureClass, JobState
+from seedbatch.ledger import runs
 from seedbatch.ledger.declaration import known_jobs, names_of, revisions
 from seedbatch.ledger.rows import to_json
 from seedbatch.ledger.schema import check_schema, is_older
@@ -193,6 +195,14 @@ class SqliteRecords:
             )
             for seq, at, kind, before, after, attempt, data in rows
         ]
+
+    def runs(self, most: int) -> list[RecordedRun]:
+        """The latest `most` runs, newest first."""
+        return list(runs.latest(self._connection, self._path.parent / "owners", most))
+
+    def run(self, number: int) -> RecordedRun | None:
+        """One run by its number; None if there is none."""
+        return runs.numbered(self._connection, self._path.parent / "owners", number)
 
     def _select(self, clause: str, values: tuple[Any, ...]) -> Iterator[RecordedJob]:
         cursor = self._connection.cursor()

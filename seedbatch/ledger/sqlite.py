@@ -21,10 +21,11 @@ from seedbatch.domain.errors import LedgerError, StaleCaller
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.records import BatchTally
+from seedbatch.domain.runs import Beginning
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import Caps, Claim, Delivery, Failure, JobName, Occupant, Output, RunningTask
-from seedbatch.ledger import words
+from seedbatch.ledger import runs, words
 from seedbatch.ledger.attempts import accepted, doubt, doubts_in_a_row, end, fail, open_attempt, seen, times, violated
 from seedbatch.ledger.callbacks import UNCALLED, claim_calls, heard, named, read, read_later, receive
 from seedbatch.ledger.chosen import CHOSEN, Among, choose
@@ -186,6 +187,14 @@ class SqliteLedger:
                 kept = slot.kept
                 if kept is not None and await self._run(partial(take_up, kept=kept, now=now)):
                     self._emergency.clear([slot])
+
+    async def began(self, beginning: Beginning, now: datetime) -> None:
+        """This process begins its work: what it submits from now on is told of it."""
+        await self._run(lambda connection: runs.begin(connection, self._owner.id, beginning, now))
+
+    async def ended(self, code: int, did: Mapping[str, int], now: datetime) -> None:
+        """It has done its work; without this word it was killed."""
+        await self._run(lambda connection: runs.finish(connection, self._owner.id, code, did, now))
 
     # -- submit ---------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,62 @@
+"""Runs: each time that a command opened the ledger for work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from seedbatch.domain.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One batch as a run declared it: the manifest's path as given, its digest, and the commit it belonged to.
+
+    `commit` is empty outside a repository; `dirty`: the manifest differed from it. `jobs` is how many it asks for.
+    """
+
+    batch: str
+    manifest: str
+    digest: str
+    commit: str
+    dirty: bool
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Who does what: `command` is the verb, `arguments` what was typed after it, `who` is `name@host`.
+
+    `batches` are those that it declared: none where it declares nothing.
+    """
+
+    command: str
+    arguments: tuple[str, ...]
+    who: str
+    version: str
+    batches: tuple[Declared, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """A run as the ledger tells it. `event` is the last event of the ledger when it began, once it had declared.
+
+    `ended_at`, `exit` and `did` are None while it runs, and for ever if it was killed; `lives` tells which. `did`
+    counts what became of jobs in its hands, whoever submitted them: `completed`, `failed`, `expired`. `submitted`
+    counts requests of its own that made a task or may have made one, `unpriced` those of unknown price, `in_doubt`
+    those that still wait for a person; `cost` is what may be owed for them now, by currency.
+    """
+
+    number: int
+    beginning: Beginning
+    event: int
+    began_at: datetime
+    ended_at: datetime | None
+    exit: int | None
+    did: Mapping[str, int] | None
+    lives: bool
+    submitted: int
+    unpriced: int
+    in_doubt: int
+    cost: tuple[Money, ...] = field(default=())
