@@ -109,3 +109,15 @@ def test_a_log_of_nothing(project):
     done = project.run("log", "--sandbox", "--json")
     assert (done.stdout, "There is no ledger" in done.stderr) == ("", True)
     assert "0 is not in the range" in project.run("log", "--limit", "0", code=2).stderr
+
+
+def test_a_plan_as_a_comment(priced):
+    priced.apply(priced.manifest("one", "two [fail]"), code=3)
+    priced.manifest("one | @team <b>", "two [fail]", "three")
+    text = priced.run("plan", "test.yaml", "--sandbox", "--format", "markdown").stdout
+    assert text.startswith("## Applying submits 2 requests for 0.50 USD\n")
+    assert "> - **1 job held.**" in text
+    assert "| regenerate | 1 | 0.25 USD |" in text
+    chosen = priced.run("plan", "test.yaml", "--sandbox", "--format", "markdown", "--select", "j2").stdout
+    assert "Selected 1 of 3 jobs; the others stay as they are." in chosen
+    priced.run("plan", "test.yaml", "--sandbox", "--format", "markdown", "--detailed-exitcode", code=10)

@@ -9,6 +9,7 @@ import click
 
 from seedbatch.cli import options
 from seedbatch.cli.loading import load_manifests
+from seedbatch.cli.markdown import plan_markdown
 from seedbatch.cli.plans import closing, left_out, plan_json, plan_lines
 from seedbatch.cli.spending import caps_of, forecast_lines
 from seedbatch.cli.words import fitted, say
@@ -27,7 +28,9 @@ from seedbatch.settings import Settings
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a plan for `apply FILE`."
 )
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", help="How to print it."
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 10 if there are changes.")
 @click.option("--verbose", "-v", is_flag=True, help="Show every job, unchanged ones as well.")
 def command(
@@ -78,12 +81,16 @@ def command(
     if not choice.everything:
         say(left_out(plan, batches))
     coming = forecast(plan, batches, accounts, caps_of(settings, batches))
+    digest = None
     if out is not None:
         digest = write_plan_file(out, plan, terms, batches, identity)
         say(f"Wrote {out}, digest {digest}.\n  → carry it out with: {_apply(out, settings)}")
     if form == "json":
         for piece in plan_json(plan, coming):
             click.echo(piece, nl=False)
+    elif form == "markdown":
+        note = "" if choice.everything else left_out(plan, batches)
+        click.echo(plan_markdown(plan, coming, digest=digest, note=note), nl=False)
     else:
         for line, colour in plan_lines(plan, verbose=verbose):
             click.secho(fitted(line, sys.stdout), bold=colour == "bold", fg=None if colour in {"", "bold"} else colour)
