@@ -13,8 +13,8 @@ from typing import Protocol
 from seedbatch.domain.answers import Evidence, FetchResult, QueryAnswer, StoredFile, SubmitAnswer, TaskReport
 from seedbatch.domain.calls import Binding, Bound, Call, Hint, Verdict
 from seedbatch.domain.difference import Known
-from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits
-from seedbatch.domain.records import Accounts, BatchTally, Identity, Occurrence, RecordedJob, Standings
+from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Wish
+from seedbatch.domain.records import Accounts, BatchTally, Identity, Occurrence, Paid, RecordedJob, Standings
 from seedbatch.domain.runs import Beginning, RecordedRun
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import JobState
@@ -28,6 +28,8 @@ from seedbatch.domain.work import (
     JobName,
     Occupant,
     RunningTask,
+    Share,
+    SharedFile,
     Submission,
 )
 
@@ -68,6 +70,13 @@ class Store(Protocol):
         """Bring one file to disk, whole and verified, or not at all.
 
         A file that an earlier try finished (its sidecar says so and its hash agrees) is returned without a request.
+        """
+        ...
+
+    async def share(self, file: SharedFile, download: Download) -> FetchResult:
+        """Give a file that is on disk already a second name, linked or else copied, if it is what it was.
+
+        Of `download` all but the URL counts. A file that an earlier try finished is returned.
         """
         ...
 
@@ -258,6 +267,31 @@ class DownloadLedger(Protocol):
         ...
 
 
+class ReuseLedger(Protocol):
+    """What the reuse role asks of the ledger."""
+
+    async def find_shares(self, scope: Scope, now: datetime) -> None:
+        """Let every pending job share a task that was paid for, if there is one; a claim does so for those it meets."""
+        ...
+
+    async def claim_shares(
+        self, scope: Scope, now: datetime, most: int, besides: Collection[int]
+    ) -> tuple[list[Share], int]:
+        """Up to `most` jobs whose source is completed, without those in `besides`.
+
+        Those whose source came to nothing share no longer, and are free to be sent: how many that were.
+        """
+        ...
+
+    async def waiting(self, scope: Scope) -> int:
+        """How many pending jobs share a task: of a source that is not completed, or whose files are not linked."""
+        ...
+
+    async def linked(self, share: Share, files: Sequence[StoredFile], now: datetime) -> None:
+        """The files of the source lie at the job's own paths as well, in their order: completed."""
+        ...
+
+
 class WordLedger(Protocol):
     """A person's word on a job; `by` tells whose, and stands in the event."""
 
@@ -294,7 +328,9 @@ class RunLedger(Protocol):
         ...
 
 
-class Ledger(RunLedger, SubmitLedger, Inbox, HearLedger, CollectLedger, DownloadLedger, WordLedger, Protocol):
+class Ledger(
+    RunLedger, SubmitLedger, Inbox, HearLedger, CollectLedger, DownloadLedger, ReuseLedger, WordLedger, Protocol
+):
     """The durable record."""
 
     async def declare(self, batch: BatchSpec, now: datetime) -> None:
@@ -349,6 +385,10 @@ class Records(Protocol):
 
     def revisions(self, batch: str, jobs: Iterable[JobSpec]) -> list[Known]:
         """All recorded revisions of these jobs of a batch."""
+        ...
+
+    def paid(self, wishes: Collection[Wish]) -> Mapping[Wish, Paid]:
+        """For each of these wishes whose request was paid for, the job whose task would be shared."""
         ...
 
     def details(self, job_ids: Iterable[int]) -> Mapping[int, RecordedJob]:

@@ -13,11 +13,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from seedbatch.artifacts import containers, shelf
-from seedbatch.artifacts.containers import Extent, Format
+from seedbatch.artifacts.containers import FORMATS, Extent, Format
 from seedbatch.artifacts.exchange import Ended, Patience, ResultHosts
+from seedbatch.artifacts.sidecar import Facts
 from seedbatch.artifacts.target import Busy, Occupied, Target
 from seedbatch.domain.answers import CannotStore, FetchLater, FetchRefused, FetchResult, MediaKind, StoredFile
-from seedbatch.domain.work import Download
+from seedbatch.domain.work import Download, SharedFile
 
 if TYPE_CHECKING:
     import aiohttp
@@ -106,6 +107,21 @@ class ArtifactStore:
         finally:
             if not target.closed:
                 # Shielded: a cancelled download must remove its temporary file as well.
+                await asyncio.shield(self._locally(target.close))
+
+    async def share(self, file: SharedFile, download: Download) -> FetchResult:
+        """Give a file that is on disk already a second name; see `Store.share`."""
+        try:
+            target = Target(self._root, download, mode=self._mode, reserve=self._reserve)
+        except ValueError as error:
+            return CannotStore(f"it cannot be named so: {error}")
+        try:
+            done = await self._locally(target.open)
+            return await self._locally(_adopt, target, file) if done is None else done
+        except Ended as end:
+            return end.answer
+        finally:
+            if not target.closed:
                 await asyncio.shield(self._locally(target.close))
 
     async def _download(self, download: Download, target: Target) -> StoredFile:
@@ -239,6 +255,19 @@ def _complete(target: Target, form: Format, rest: list[bytes], framed: bool) -> 
     if framed or found is Extent.BROKEN:
         raise Ended(FetchRefused(f"it is no whole {form.extension} file: {target.size} bytes, {found.value}"))
     raise Ended(FetchLater(f"the connection ended in the middle of the file, after {target.size} bytes"))
+
+
+def _adopt(target: Target, file: SharedFile) -> StoredFile:
+    form = next((form for form in FORMATS if form.content_type == file.content_type), None)
+    if form is None:
+        raise Ended(CannotStore(f"{file.path} is {file.content_type}, which is not stored"))
+    try:
+        whole = target.adopt(Path(file.path), Facts(Path(file.path).name, file.bytes, file.sha256, file.content_type))
+    except FileNotFoundError:
+        raise Ended(CannotStore(f"{file.path} is gone")) from None
+    if not whole:
+        raise Ended(CannotStore(f"{file.path} was changed since it was downloaded"))
+    return target.commit(form)
 
 
 def _unstorable(root: Path, error: OSError) -> FetchResult:

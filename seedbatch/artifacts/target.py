@@ -12,7 +12,7 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from seedbatch.artifacts import folder, names, shelf, sidecar
@@ -56,6 +56,7 @@ class Target:
         self._turn = threading.Lock()
         self._folder = self._file = -1
         self._digest = hashlib.sha256()
+        self._adopted = ""  # the digest of a file that came whole
         self._space_checked = self._hinted = 0
         self.closed = False
         self.size = 0
@@ -117,6 +118,45 @@ class Target:
             os.posix_fadvise(self._file, self._hinted, self.size - self._hinted, os.POSIX_FADV_DONTNEED)
             self._hinted = self.size
 
+    def adopt(self, source: Path, facts: Facts) -> bool:
+        """Take a whole file from elsewhere: linked, or where there can be no link copied. Nothing else is written.
+
+        Returns False if it is not what `facts` say of it.
+
+        Raises:
+            OSError: it is not there, or the folder cannot be written.
+        """
+        with self._turn:
+            original = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if not _matches(original, facts):
+                    return False
+                self._link(source, original)
+            finally:
+                os.close(original)
+            self._adopted = facts.sha256
+            self.size = facts.bytes
+            return _matches(self._file, facts)
+
+    def _link(self, source: Path, original: int) -> None:
+        folder.remove(self._folder, self._part)
+        try:
+            os.link(source, self._part, dst_dir_fd=self._folder, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in folder.NO_LINKS:
+                raise
+            self._hold(os.open(self._part, _NEW, _PRIVATE, dir_fd=self._folder))
+            folder.lock(self._file, wait=False)
+            for block in _blocks(original):
+                folder.write_all(self._file, block)
+        else:
+            # Not locked: others may be linking the same file. Whoever takes the name away meanwhile is told of in time.
+            self._hold(folder.open_regular(self._folder, self._part))
+
+    def _hold(self, file: int) -> None:
+        os.close(self._file)
+        self._file = file
+
     def read(self, offset: int, size: int) -> bytes:
         """What was written there, fewer bytes at the end."""
         return os.pread(self._file, size, offset)
@@ -130,7 +170,8 @@ class Target:
             OSError: it cannot be synced or named.
         """
         with self._turn:
-            facts = Facts(f"{self._stem}.{form.extension}", self.size, self._digest.hexdigest(), form.content_type)
+            digest = self._adopted or self._digest.hexdigest()
+            facts = Facts(f"{self._stem}.{form.extension}", self.size, digest, form.content_type)
             os.fchmod(self._file, self._mode)
             folder.sync(self._file)
             self._write_sidecar(facts)
@@ -272,8 +313,14 @@ class Target:
 def _matches(file: int, facts: Facts) -> bool:
     if os.fstat(file).st_size != facts.bytes:
         return False
-    digest, offset = hashlib.sha256(), 0
-    while block := os.pread(file, _AT_ONCE, offset):
+    digest = hashlib.sha256()
+    for block in _blocks(file):
         digest.update(block)
-        offset += len(block)
     return digest.hexdigest() == facts.sha256
+
+
+def _blocks(file: int) -> Iterator[bytes]:
+    offset = 0
+    while block := os.pread(file, _AT_ONCE, offset):
+        yield block
+        offset += len(block)

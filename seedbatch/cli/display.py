@@ -43,6 +43,7 @@ _WORDS = {
     Kind.EXPIRED: "expired    ",
     Kind.STOPPED: "stopped    ",
     Kind.COMPLETED: "completed  ",
+    Kind.REUSED: "reused     ",
 }
 _ALWAYS = frozenset({Kind.REFUSED, Kind.IN_DOUBT, Kind.EXTRA, Kind.BARRED, Kind.FAILED, Kind.EXPIRED, Kind.STOPPED})
 
@@ -206,7 +207,7 @@ def is_notable(kind: Kind, *, verbose: bool, small: bool, quiet: bool) -> bool:
         return True
     if quiet:
         return False
-    if kind is Kind.COMPLETED:
+    if kind in {Kind.COMPLETED, Kind.REUSED}:
         return small or verbose
     return verbose or kind in _WORDS
 
@@ -220,7 +221,7 @@ def line_of(happening: Happening) -> str:
 
 
 def _style(kind: Kind) -> str:
-    if kind is Kind.COMPLETED:
+    if kind in {Kind.COMPLETED, Kind.REUSED}:
         return "green"
     return "red" if kind in _ALWAYS else "yellow" if kind in _WORDS else "dim"
 

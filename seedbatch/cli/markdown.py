@@ -17,7 +17,7 @@ from seedbatch.cli.words import count
 from seedbatch.domain.money import Money
 from seedbatch.domain.states import JobState
 from seedbatch.engine.forecast import Forecast
-from seedbatch.engine.plan import Action, Plan, Planned
+from seedbatch.engine.planned import Action, Plan, Planned
 
 MOST_CHARACTERS: Final = 65_000  # and room for the mark by which a comment is found again
 _MOST_SHOWN: Final = 50

@@ -93,6 +93,16 @@ def leniency(function: F) -> F:
     )
 
 
+def paying(function: F) -> F:
+    """`--retry-failed` and `--no-reuse`: what is paid for a second time."""
+    function = click.option(
+        "--no-reuse", is_flag=True, help="Pay again for a request that was paid for already, by another job."
+    )(function)
+    return click.option("--retry-failed", is_flag=True, help="Send again what failed; never what moderation refused.")(
+        function
+    )
+
+
 def pace(function: F) -> F:
     """The ceilings of a run, and the sandbox's tempo."""
     for option in (

@@ -14,8 +14,8 @@ from typing import BinaryIO
 from seedbatch.domain.errors import UsageError
 from seedbatch.domain.jobs import BatchSpec
 from seedbatch.domain.records import Identity
-from seedbatch.engine.plan import Plan
 from seedbatch.engine.planfile import BEGINNING, Binding, Terms, binding, departure, moved, read, requests, write
+from seedbatch.engine.planned import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class PlanFile:
         if flags != Terms(flags.paths):
             raise UsageError(
                 f"{self.path} is a plan: which jobs it is about was said when it was made",
-                hint="leave out --select, --exclude, --retry-failed and --allow-…, or make another plan with them",
+                hint="say it when it is made: leave out --select, --exclude, --retry-failed, --no-reuse, --allow-…",
             )
         if sandbox != self._for_sandbox:
             whom, flag = ("the sandbox", "add") if self._for_sandbox else ("the real provider", "leave out")
@@ -65,6 +65,7 @@ class PlanFile:
         words += ["--allow-unknown-model"] * terms.allow_unknown_model
         words += ["--allow-large-matrix"] * terms.allow_large_matrix
         words += ["--retry-failed"] * terms.retry_failed
+        words += ["--no-reuse"] * (not terms.reuse)
         words += ["--sandbox"] * self._for_sandbox
         again = shlex.join(["seedbatch", "plan", *words, "--out", str(self.path)])
         return UsageError(f"{self.path} is stale: {reason}", hint=f"{again}, and look at it; nothing was submitted")

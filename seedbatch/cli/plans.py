@@ -12,11 +12,12 @@ from seedbatch.domain.jobs import BatchSpec
 from seedbatch.domain.money import Money
 from seedbatch.domain.states import JobState
 from seedbatch.engine.forecast import Forecast
-from seedbatch.engine.plan import Action, Plan, Planned
+from seedbatch.engine.planned import Action, Plan, Planned
 
 _MARKS = {
     Action.CREATE: "+",
     Action.REGENERATE: "~",
+    Action.REUSE: "&",
     Action.COLLECT: ">",
     Action.DOWNLOAD: ">",
     Action.RETRY: "+",
@@ -27,6 +28,7 @@ _MARKS = {
 _COLOURS = {
     Action.CREATE: "green",
     Action.REGENERATE: "yellow",
+    Action.REUSE: "green",
     Action.COLLECT: "cyan",
     Action.DOWNLOAD: "cyan",
     Action.RETRY: "yellow",

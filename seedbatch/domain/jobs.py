@@ -13,6 +13,7 @@ from seedbatch.domain.prices import PriceTable
 
 KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
+Wish = tuple[str, int]  # fingerprint and take: jobs for which both are equal could share a task
 Scalar = str | int | float | bool | None
 
 
@@ -129,6 +130,7 @@ class BatchSpec:
     `manifest` is the path as given, `digest` the SHA-256 of the bytes that were read (of several `files`, of their
     digests), `commit` the git commit that they belong to (empty outside a repository) and `dirty` whether the file
     differed from it.
+    `repeated` are the hashes of wishes that more than one job has, of all manifests that were read together.
     """
 
     name: str
@@ -139,6 +141,7 @@ class BatchSpec:
     prices: PriceTable = field(default_factory=PriceTable)
     manifest: str = ""
     digest: str = ""
+    repeated: frozenset[int] = frozenset()
     files: tuple[SourceFile, ...] = ()
     sources: tuple[SourceFile, ...] = ()
     commit: str = ""

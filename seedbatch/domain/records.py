@@ -14,6 +14,7 @@ from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.jobs import Request
 from seedbatch.domain.money import Money
 from seedbatch.domain.states import FailureClass, JobState
+from seedbatch.domain.work import JobName
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,14 @@ class RecordedJob:
     price: Money | None = None
     cost: Money | None = None
     artifacts: tuple[Artifact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A job whose request was paid for, or may have been, and where it stands."""
+
+    name: JobName
+    state: JobState
 
 
 @dataclass(frozen=True, slots=True)

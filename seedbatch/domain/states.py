@@ -38,7 +38,8 @@ class FailureClass(StrEnum):
 _S = JobState
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    _S.PENDING: frozenset({_S.SUBMITTING, _S.ABANDONED}),
+    # to completed: its request was paid for already, and it shares that task's files
+    _S.PENDING: frozenset({_S.SUBMITTING, _S.COMPLETED, _S.ABANDONED}),
     # back to pending: proof that nothing was sent, or an explicit refusal that concerns the account
     _S.SUBMITTING: frozenset({_S.PENDING, _S.RUNNING, _S.IN_DOUBT, _S.FAILED}),
     # the owner's late answer still counts; a person may settle it
@@ -57,6 +58,8 @@ SETTLED = frozenset({_S.COMPLETED, _S.FAILED, _S.EXPIRED, _S.ABANDONED})
 HELD = frozenset({_S.FAILED, _S.EXPIRED, _S.ABANDONED})
 # States that have exactly one open attempt; all others have none.
 LIVE = frozenset({_S.SUBMITTING, _S.IN_DOUBT, _S.RUNNING})
+# Their request was paid for, or may have been: another job that asks for the same shares the task.
+PAID = LIVE | {_S.SUCCEEDED, _S.COMPLETED}
 
 
 _SOURCES = {

@@ -48,12 +48,14 @@ class Submission:
 class Caps:
     """What a claim obeys beside the limits and each batch's own budget.
 
-    `run` counts what this process submits, `day` what the whole ledger submits on this UTC day.
+    `run` counts what this process submits, `day` what the whole ledger submits on this UTC day. Unless `reuse`, a
+    request that was paid for already is sent again for another job.
     """
 
     run: Budget = field(default_factory=Budget)
     day: Budget = field(default_factory=Budget)
     brake: Brake = field(default_factory=Brake)
+    reuse: bool = True
 
 
 class Barrier(StrEnum):
@@ -143,6 +145,36 @@ class Delivery:
     renewals: int
     sidecar: Mapping[str, Json]
     offered: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFile:
+    """A file that another job has on disk. `path` is absolute, `position` counts from 1."""
+
+    position: int
+    path: str
+    bytes: int
+    sha256: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A job whose request is that of a completed one, `source`: its `files` belong at the path `output` as well.
+
+    `attempt_id` and `task_id` are the source's, the `sidecar` is the job's own.
+    """
+
+    job_id: int
+    source_id: int
+    attempt_id: int
+    name: JobName
+    source: JobName
+    task_id: str
+    kind: MediaKind
+    output: str
+    files: tuple[SharedFile, ...]
+    sidecar: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)

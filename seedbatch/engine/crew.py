@@ -68,6 +68,8 @@ class Crew:
     failures: int = 0
     # Stirred by whoever finds that there is something to download.
     deliveries: Glance = field(default_factory=lambda: Glance(_LONGEST_BLINK))
+    # Stirred by whoever completes a job whose task others may share.
+    shares: Glance = field(default_factory=lambda: Glance(_LONGEST_BLINK))
     # Stirred by whoever puts a callback into the inbox.
     calls: Glance = field(default_factory=lambda: Glance(_LONGEST_BLINK))
     experience: Experience = field(default_factory=Experience)
@@ -85,6 +87,7 @@ class Crew:
 
     def failed(self, name: JobName) -> None:
         """A job ended badly; tasks that the run is not about are collected as well, and are not counted."""
+        self.shares.stir()
         in_scope = self.scope is None or name.batch in self.scope
         self.failures += in_scope and (self.chosen is None or name in self.chosen)
 

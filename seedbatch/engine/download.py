@@ -25,6 +25,7 @@ from seedbatch.domain.work import Delivery, Download, Output
 from seedbatch.engine.cadence import backoff
 from seedbatch.engine.crew import Crew, Hands, Stop
 from seedbatch.engine.happenings import Kind
+from seedbatch.engine.way import make_way, make_way_beyond
 from seedbatch.ports import DownloadLedger, Provider, Store
 
 # What cannot be had now is looked at once a minute while there is other work, and does not keep a run from ending.
@@ -62,7 +63,9 @@ class Downloader:
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
-            await self._make_way_beyond(delivery)
+            await make_way_beyond(
+                *(self._ledger, self._store, self._crew.clock, delivery.job_id, delivery.output, delivery.offered)
+            )
             for output in delivery.outputs:
                 result = await self._fetch(delivery, output)
                 if isinstance(result, Gone | FetchRefused):
@@ -82,7 +85,7 @@ class Downloader:
     async def _fetch(self, delivery: Delivery, output: Output) -> FetchResult:
         name = further_names(delivery.output, output.position)[-1]
         try:
-            await self._make_way(delivery, name)
+            await make_way(self._ledger, self._store, self._crew.clock, delivery.job_id, name)
         except OSError as error:
             return CannotStore(f"the file of an earlier revision cannot be moved aside: {error}")
         part = f"{delivery.attempt_id}-{output.position}"
@@ -104,27 +107,6 @@ class Downloader:
                 return result
             case Unanswered() | QueryRefused():
                 return FetchLater(result.cause)
-
-    async def _make_way_beyond(self, delivery: Delivery) -> None:
-        """An earlier task gave more files: left where they are, they would look like this one's."""
-        number = delivery.offered + 1
-        with suppress(OSError):  # it costs no result of this task, and the next one looks again
-            while await self._make_way(delivery, f"{delivery.output}-{number}"):
-                number += 1
-
-    async def _make_way(self, delivery: Delivery, name: str) -> bool:
-        """Move a file of an earlier task aside; returns whether there was one."""
-        occupant = await self._ledger.occupant(delivery.job_id, name)
-        if occupant is None:
-            return False
-        # Both names stand until the old one is gone, and the ledger hears of it last: a crash in between repeats it.
-        try:
-            path = await self._store.give_way(occupant.path, occupant.revision, occupant.tries)
-        except FileNotFoundError:
-            return True  # somebody removed it: the name is free
-        await self._store.release(occupant.path)
-        await self._ledger.moved(occupant.artifact_id, path, self._crew.now())
-        return True
 
     async def _record(self, delivery: Delivery, output: Output, result: FetchResult) -> bool:
         match result:
@@ -158,6 +140,7 @@ class Downloader:
         )
         if last:
             self.left.discard(delivery.job_id)
+            self._crew.shares.stir()
             self._crew.report(Kind.COMPLETED, delivery.name, task_id=delivery.task_id, path=file.path)
 
     async def _expire(self, delivery: Delivery, cause: str) -> None:

@@ -12,7 +12,7 @@ from seedbatch.domain.jobs import BatchSpec
 from seedbatch.domain.money import Money
 from seedbatch.domain.records import Accounts
 from seedbatch.domain.work import Caps
-from seedbatch.engine.plan import SPENDING, Plan, Planned
+from seedbatch.engine.planned import SPENDING, Plan, Planned
 
 
 @dataclass(frozen=True, slots=True)

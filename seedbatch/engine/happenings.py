@@ -33,6 +33,7 @@ class Kind(StrEnum):
     UNANSWERED = "unanswered"
     STORED = "stored"
     COMPLETED = "completed"
+    REUSED = "reused"  # completed with the files of a task that was paid for by another job
     NOT_FETCHED = "not_fetched"
     EXPIRED = "expired"
     STOPPED = "stopped"  # a role gives up for this run

@@ -2,139 +2,43 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import islice
-from typing import Any, Final, TypeVar, assert_never
+from typing import Final, TypeVar, assert_never
 
 from seedbatch.domain.difference import Change, Difference, Known, Step
 from seedbatch.domain.jobs import BatchSpec, Request, further_names
-from seedbatch.domain.money import Money
 from seedbatch.domain.records import RecordedJob, Standing
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import HELD, FailureClass, JobState
 from seedbatch.engine.choosing import Chooser
+from seedbatch.engine.planned import SPENDING, Action, Plan, Planned
+from seedbatch.engine.sharing import sharing
 from seedbatch.ports import Records
-from seedbatch.spool import kept
-
-
-class Action(StrEnum):
-    """What applying does with a job."""
-
-    CREATE = "create"
-    REGENERATE = "regenerate"
-    COLLECT = "collect"
-    DOWNLOAD = "download"
-    RETRY = "retry"
-    UNCHANGED = "unchanged"
-    HELD = "held"
-    ORPHAN = "orphan"
-
 
 _AT_ONCE: Final = 500
-SPENDING: Final = frozenset({Action.CREATE, Action.REGENERATE, Action.RETRY})
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One job of a plan. `output` is its relative path without extension; `known` its row, if there is one.
-
-    `files` is how many its task is known to give.
-
-    `price` is what its submission costs: None where nothing is submitted, or where the price table does not tell.
-    """
-
-    batch: str
-    address: str
-    revision: int
-    action: Action
-    reason: str
-    model: str
-    output: str
-    fingerprint: str = ""
-    known: Known | None = None
-    price: Money | None = None
-    files: int = 1
-
-
-class Plan:
-    """What applying would do, batches and jobs in the manifest's order.
-
-    `jobs` can be read any number of times; `by_batch` counts them by action.
-    """
-
-    def __init__(self, jobs: Iterable[Planned]) -> None:
-        self.by_batch: dict[str, Counter[Action]] = {}
-        self.jobs = kept(self._counted(jobs), _packed, _unpacked)
-
-    def _counted(self, jobs: Iterable[Planned]) -> Iterator[Planned]:
-        for job in jobs:
-            self.by_batch.setdefault(job.batch, Counter())[job.action] += 1
-            yield job
-
-    @property
-    def counts(self) -> Counter[Action]:
-        """Jobs by action."""
-        return sum(self.by_batch.values(), Counter())
-
-    @property
-    def submissions(self) -> int:
-        """How many requests applying would send, retries aside."""
-        return sum(count for action, count in self.counts.items() if action in SPENDING)
-
-    @property
-    def changes(self) -> bool:
-        """Whether applying would do anything at all."""
-        return bool(self.counts.keys() - {Action.UNCHANGED, Action.HELD, Action.ORPHAN})
-
-    def of(self, *actions: Action) -> Iterator[Planned]:
-        """The jobs with which one of these things is done."""
-        counts = self.counts
-        left = sum(counts[action] for action in actions)
-        for job in self.jobs if left else ():
-            if job.action in actions:
-                yield job
-                left -= 1
-            if not left:
-                return
-
-
-def _packed(job: Planned) -> tuple[Any, ...]:
-    known = job.known and (
-        *(job.known.job_id, job.known.base, job.known.take, job.known.revision, str(job.known.standing)),
-        *(str(job.known.state), job.known.fingerprint, job.known.tried),
-    )
-    price = job.price and (job.price.micros, job.price.currency)
-    return (
-        *(job.batch, job.address, job.revision, str(job.action), job.reason, job.model, job.output),
-        *(job.fingerprint, known, price, job.files),
-    )
-
-
-def _unpacked(packed: tuple[Any, ...]) -> Planned:
-    batch, address, revision, action, reason, model, output, fingerprint, known, price, files = packed
-    if known is not None:
-        job_id, base, take, number, standing, state, recorded, tried = known
-        known = Known(job_id, base, take, number, Standing(standing), JobState(state), recorded, tried)
-    cost = None if price is None else Money(*price)
-    return Planned(batch, address, revision, Action(action), reason, model, output, fingerprint, known, cost, files)
 
 
 def make_plan(
-    batches: Sequence[BatchSpec], records: Records | None, *, retry_failed: bool = False, choice: Choice | None = None
+    batches: Sequence[BatchSpec],
+    records: Records | None,
+    *,
+    retry_failed: bool = False,
+    reuse: bool = True,
+    choice: Choice | None = None,
 ) -> Plan:
     """Compare manifests with the ledger; None where there is no ledger yet.
 
-    `retry_failed`: what failed is sent again, but for what moderation refused. `choice`: of all that the manifests want
-    only these jobs; neither what left them nor earlier revisions.
+    `retry_failed`: what failed is sent again, but for what moderation refused. Unless `reuse`, a request that was paid
+    for already is sent again for another job. `choice`: of all that the manifests want only these jobs; neither what
+    left them nor earlier revisions.
 
     Raises:
         UsageError: no job has an axis, a var or a parameter that the choice names.
     """
     chooser = Chooser(choice or Choice())
-    plan = Plan(job for batch in batches for job in _batch(batch, records, chooser, retry_failed=retry_failed))
+    planned = (job for batch in batches for job in _batch(batch, records, chooser, retry_failed=retry_failed))
+    plan = Plan(sharing(planned, batches, records) if reuse else planned)
     chooser.check_names()
     return plan
 
@@ -211,7 +115,7 @@ def _planned(batch: BatchSpec, step: Step, recorded: RecordedJob | None, *, retr
     price = batch.prices.price(model, spec.request.input) if action in SPENDING and batch.prices.rows else None
     return Planned(
         *(batch.name, spec.address, step.revision, action, reason, model, spec.output),
-        *(spec.fingerprint, known, price, spec.files),
+        *(spec.fingerprint, spec.take, known, price, spec.files),
     )
 
 
@@ -241,7 +145,9 @@ def _aside(batch: str, job: RecordedJob, action: Action) -> Planned:
             reason = f"{reason}; never submitted"
     else:
         reason = f"an earlier revision, {job.state}"
-    return Planned(batch, job.address, job.revision, action, reason, job.request.model, job.output, job.fingerprint)
+    return Planned(
+        batch, job.address, job.revision, action, reason, job.request.model, job.output, job.fingerprint, job.take
+    )
 
 
 def _standing_still(state: JobState, recorded: RecordedJob | None) -> tuple[Action, str]:

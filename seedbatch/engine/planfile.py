@@ -18,7 +18,7 @@ from seedbatch.domain.errors import UsageError
 from seedbatch.domain.jobs import BatchSpec, SourceFile
 from seedbatch.domain.prices import PriceTable
 from seedbatch.domain.records import Identity
-from seedbatch.engine.plan import SPENDING, Plan, Planned
+from seedbatch.engine.planned import SPENDING, Plan, Planned
 
 BEGINNING: Final = b'{"seedbatch_plan": '
 _VERSION: Final = 1
@@ -39,6 +39,7 @@ class Terms:
     allow_unknown_model: bool = False
     allow_large_matrix: bool = False
     retry_failed: bool = False
+    reuse: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,7 @@ def _header(plan: Plan, binding: Binding) -> dict[str, Any]:
         "allow_unknown_model": terms.allow_unknown_model,
         "allow_large_matrix": terms.allow_large_matrix,
         "retry_failed": terms.retry_failed,
+        "reuse": terms.reuse,
         "files": [{"path": file.path, "sha256": file.digest} for file in binding.files],
         "prices": binding.prices,
         "ledger": {"kind": ledger.kind, "id": ledger.ledger_id, "generation": ledger.generation},
@@ -189,6 +191,7 @@ def _binding(header: Mapping[str, Any]) -> Binding:
             bool(header["allow_unknown_model"]),
             bool(header["allow_large_matrix"]),
             bool(header["retry_failed"]),
+            bool(header["reuse"]),
         ),
         tuple(SourceFile(file["path"], file["sha256"]) for file in header["files"]),
         header["prices"],

@@ -26,6 +26,7 @@ from seedbatch.engine.experience import RECENT, Experience
 from seedbatch.engine.happenings import Kind, Witness
 from seedbatch.engine.hear import Hearer
 from seedbatch.engine.reception import Reception
+from seedbatch.engine.reuse import Reuser
 from seedbatch.engine.submit import Submitter
 from seedbatch.ports import Clock, Ledger, Provider, Scope, Store
 
@@ -130,7 +131,7 @@ class Run:
         self._refreshed_at: datetime | None = None
         self._told_of_waiting = False
         self._roles: tuple[
-            Submitter | Hearer | Collector | Downloader, ...
+            Submitter | Hearer | Collector | Downloader | Reuser, ...
         ] = ()  # none yet, if it is interrupted first
 
     async def go(self) -> Outcome:
@@ -202,8 +203,16 @@ class Run:
             Hands(group, crew, _CALLS_AT_ONCE if errand.collect else 0),
             self._collector,
         )
+        self._reuser = Reuser(
+            crew,
+            self._ledger,
+            self._ledger,
+            self._store,
+            Hands(group, crew, _DOWNLOADS_AT_ONCE if errand.download else 0),
+            seeks=errand.submit and errand.caps.reuse,
+        )
         # Who hears comes before who asks: what a callback makes due is asked about in the same turn.
-        self._roles = (self._submitter, self._hearer, self._collector, self._downloader)
+        self._roles = (self._submitter, self._hearer, self._collector, self._downloader, self._reuser)
 
     async def _work(self) -> None:
         while not self._interrupted:
@@ -253,7 +262,9 @@ class Run:
             case Until.ROUND:
                 return all(due is None or due > now for due in collect_dues)
             case Until.SETTLED:
-                left = self._left(_counts(await self._ledger.tally(self._errand.scope)))
+                # What shares the task of another job is submitted by nobody, and linked once that one is completed.
+                shared = await self._ledger.waiting(self._errand.scope) if self._errand.caps.reuse else 0
+                left = self._left(_counts(await self._ledger.tally(self._errand.scope)), shared)
                 return left == 0 and not await self._awaits_calls(now)
             case Until.INTERRUPTED:
                 return False
@@ -279,11 +290,11 @@ class Run:
         waits = claim.submissions or claim.due is not None or (claim.in_flight and self._errand.collect)
         return bool(claim.bars) and not waits
 
-    def _left(self, counts: Counter[JobState]) -> int:
+    def _left(self, counts: Counter[JobState], shared: int) -> int:
         """How many jobs this run may still move."""
         left = counts[JobState.SUBMITTING]
         if self._errand.submit and not self._submitter.over and not self._barred:
-            left += counts[JobState.PENDING]
+            left += max(0, counts[JobState.PENDING] - shared)
         if self._errand.collect:
             left += counts[JobState.RUNNING]
         if self._errand.download and not self._downloader.over:
@@ -300,6 +311,7 @@ class Run:
     async def _wind_down(self) -> None:
         if self._interrupted:
             self._downloader.hands.cancel()  # a file that is not whole yet is fetched again
+            self._reuser.hands.cancel()
         tasks = [task for role in self._roles for task in role.hands.tasks]
         if not tasks:
             return

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 
 from seedbatch.domain.brake import Brake, Moderation, room
@@ -19,17 +20,21 @@ from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import Bar, Barrier, Caps, Claim, JobName, Submission
 from seedbatch.ledger.chosen import CHOSEN, Among
 from seedbatch.ledger.rows import scope_names
+from seedbatch.ledger.sharing import NO_SHARE, share, source_of, unshare
 from seedbatch.ledger.spending import budget, moderation, of_batch, of_day, of_owner, spent
 from seedbatch.ports import Scope
 
 _CANDIDATES: Final = (
-    "SELECT j.id, b.name, j.address, j.model, j.input, j.price, j.currency,"
+    "SELECT j.id, b.name, j.address, j.model, j.input, j.price, j.currency, j.fingerprint, j.take,"
     " (SELECT count(*) FROM attempts WHERE job_id = j.id),"
     " (SELECT count(*) FROM attempts WHERE job_id = j.id"
     "  AND outcome NOT IN ('not_sent', 'throttled', 'turned_away'))"
     " FROM batches b "
 )
-_DUE: Final = " AND j.standing = 'current' AND (j.not_before IS NULL OR j.not_before <= :now)"
+_DUE: Final = (
+    " AND j.standing = 'current' AND (j.not_before IS NULL OR j.not_before <= :now)"
+    f" AND (NOT :reuse OR (true{NO_SHARE}))"
+)
 _QUEUE: Final = (
     f"{_CANDIDATES} CROSS JOIN jobs j INDEXED BY jobs_queue"
     f" WHERE b.id = :batch AND j.state = 'pending' AND j.batch_id = b.id{_DUE}"
@@ -55,6 +60,7 @@ class _Candidate:
     price: Money | None
     attempts: int
     tries: int
+    wish: tuple[str, int]  # fingerprint and take: equal for jobs that would share a task
 
 
 @dataclass(slots=True)
@@ -96,6 +102,9 @@ def claim(
         return Claim(bars=bars, in_flight=seen.in_flight)
     free = free if allowed is None else min(free, allowed)
     chosen, kept = _affordable(connection, scope, among, caps, owner, now, free)
+    if not caps.reuse:
+        for one in chosen:
+            unshare(connection, one.job_id)
     submissions = _intend(connection, owner, ledger_id, chosen, mint, now)
     due = None if submissions else _next_pending(connection, scope, among, now)
     return Claim(submissions, due, tuple(kept.values()), seen.in_flight)
@@ -130,7 +139,7 @@ def _braked(brake: Brake, seen: Moderation) -> Bar:
 def _any_pending(connection: sqlite3.Connection, scope: Scope, among: Among) -> bool:
     row = connection.execute(
         "SELECT 1 FROM jobs j JOIN batches b ON b.id = j.batch_id WHERE j.state = 'pending' AND j.standing = 'current'"  # noqa: S608
-        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){_only(among)} LIMIT 1",
+        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){NO_SHARE}{_only(among)} LIMIT 1",
         scope_names(scope),
     ).fetchone()
     return row is not None
@@ -150,6 +159,7 @@ def _affordable(
     ]
     chosen: list[_Candidate] = []
     bars: dict[Barrier, Bar] = {}
+    queue = _Queue(connection, among, now, reuse=caps.reuse)
     for batch_id, name, *columns in connection.execute(
         "SELECT id, name, max_jobs, max_cost, currency FROM batches"
         " WHERE (? IS NULL OR name IN (SELECT value FROM json_each(?))) ORDER BY id",
@@ -160,32 +170,56 @@ def _affordable(
         own = budget(*columns)
         hint = "raise budget in its manifest, then apply again"
         batch_caps = [_Cap(f"the budget of {name}", hint, own, spent(connection, of_batch(batch_id)))] if own else []
-        chosen += _of_batch(connection, batch_id, among, now, most - len(chosen), [*batch_caps, *common], bars)
+        chosen += _of_batch(queue, batch_id, most - len(chosen), [*batch_caps, *common], bars)
+    queue.close()
     return chosen, bars
 
 
-def _of_batch(
-    connection: sqlite3.Connection,
-    batch_id: int,
-    among: Among,
-    now: datetime,
-    most: int,
-    caps: list[_Cap],
-    bars: dict[Barrier, Bar],
-) -> list[_Candidate]:
+class _Queue:
+    """The pending jobs of a batch that are due, in the manifest's order, without those that share a paid task.
+
+    Of several that make one request the first is met; the others find it paid for at the next claim.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, among: Among, now: datetime, *, reuse: bool) -> None:
+        self._connection = connection
+        self._pending, self._order = _PENDING[among], _IN_ORDER[among]
+        self._now = now
+        self._reuse = reuse
+        self._sharing: list[tuple[int, int]] = []
+        self._wishes: set[tuple[str, int]] = set()
+
+    def of(self, batch_id: int, condition: str = "", currency: str | None = None) -> Iterator[_Candidate]:
+        """Those of one batch."""
+        rows = self._connection.execute(
+            f"{self._pending}{condition} ORDER BY {self._order}",
+            {"batch": batch_id, "now": stamp(self._now), "currency": currency, "reuse": self._reuse},
+        )
+        for candidate in map(_candidate, rows):
+            if not self._reuse:
+                yield candidate
+            elif source := source_of(self._connection, candidate.job_id):
+                self._sharing.append((candidate.job_id, source))
+            elif candidate.wish not in self._wishes:
+                self._wishes.add(candidate.wish)
+                yield candidate
+
+    def close(self) -> None:
+        """Write down which of those it met share a task."""
+        share(self._connection, self._sharing, self._now)
+
+
+def _of_batch(queue: _Queue, batch_id: int, most: int, caps: list[_Cap], bars: dict[Barrier, Bar]) -> list[_Candidate]:
     currencies = {cap.budget.max_cost.currency for cap in caps if cap.budget.max_cost is not None}
-    values = {"batch": batch_id, "now": stamp(now), "most": most}
-    pending, order = _PENDING[among], f"ORDER BY {_IN_ORDER[among]}"
     if not currencies:
-        rows = connection.execute(f"{pending} {order} LIMIT :most", values)
-        return _fitting(map(_candidate, rows), caps, bars)
+        return _fitting(islice(queue.of(batch_id), most), caps, bars)
     # Jobs without a usable price are passed over, so that they keep nobody else from being submitted.
-    values["currency"] = currencies.pop()
-    rows = connection.execute(f"{pending} AND j.currency IS :currency {order} LIMIT :most", values)
-    chosen = _fitting(map(_candidate, rows), caps, bars)
+    currency = currencies.pop()
+    usable = queue.of(batch_id, " AND j.currency IS :currency", currency)
+    chosen = _fitting(islice(usable, most), caps, bars)
     if len(chosen) < most:
-        rows = connection.execute(f"{pending} AND j.currency IS NOT :currency {order} LIMIT 1", values)
-        _fitting(map(_candidate, rows), caps, bars)
+        others = queue.of(batch_id, " AND j.currency IS NOT :currency", currency)
+        _fitting(islice(others, 1), caps, bars)
     return chosen
 
 
@@ -264,9 +298,10 @@ def _reserved(price: Money | None) -> tuple[int | None, str | None, int]:
 
 
 def _candidate(row: tuple[Any, ...]) -> _Candidate:
-    job_id, batch, address, model, params, price, currency, attempts, tries = row
+    job_id, batch, address, model, params, price, currency, fingerprint, take, attempts, tries = row
     cost = None if price is None else Money(price, currency)
-    return _Candidate(job_id, JobName(batch, address), Request(model, json.loads(params)), cost, attempts, tries)
+    request = Request(model, json.loads(params))
+    return _Candidate(job_id, JobName(batch, address), request, cost, attempts, tries, (fingerprint, take))
 
 
 def _next_pending(connection: sqlite3.Connection, scope: Scope, among: Among, now: datetime) -> datetime | None:
@@ -274,7 +309,7 @@ def _next_pending(connection: sqlite3.Connection, scope: Scope, among: Among, no
     ((due,),) = connection.execute(
         "SELECT min(j.not_before) FROM jobs j INDEXED BY jobs_later JOIN batches b ON b.id = j.batch_id"  # noqa: S608
         " WHERE j.state = 'pending' AND j.standing = 'current' AND j.not_before > ?"
-        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){_only(among)}",
+        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){NO_SHARE}{_only(among)}",
         (stamp(now), *scope_names(scope)),
     )
     return due and moment(due)

@@ -20,6 +20,7 @@ from seedbatch.domain.states import JobState
 from seedbatch.ledger.attempts import reduce_to_surcharge
 from seedbatch.ledger.check import wrong_totals_of_batch
 from seedbatch.ledger.rows import note, to_json
+from seedbatch.ledger.sharing import unshare
 
 
 def declare(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> None:
@@ -188,6 +189,7 @@ def _describe(connection: sqlite3.Connection, target: Known, description: tuple[
 
 def _amend(connection: sqlite3.Connection, step: Step, target: Known, now: datetime) -> None:
     request = step.spec.request
+    unshare(connection, target.job_id)
     connection.execute(
         "UPDATE jobs SET model = ?, input = ?, fingerprint = ? WHERE id = ?",
         (request.model, to_json(request.input), step.spec.fingerprint, target.job_id),

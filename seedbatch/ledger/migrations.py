@@ -459,6 +459,64 @@ CREATE TRIGGER runs_ended BEFORE UPDATE OF ended_at, exit, did ON runs WHEN OLD.
 BEGIN SELECT RAISE(ABORT, 'a run ends once'); END;
 """
 
+# The artifacts of a task belong to every job that shares it: each at a path of its own.
+_SHARES: Final = """
+CREATE TABLE shares (
+  job_id    INTEGER PRIMARY KEY REFERENCES jobs (id),
+  source_id INTEGER NOT NULL REFERENCES jobs (id) CHECK (source_id <> job_id),
+  since     TEXT NOT NULL,
+  linked_at TEXT,
+  checksum  BLOB
+) STRICT;
+CREATE INDEX shares_waiting ON shares (job_id) WHERE linked_at IS NULL;
+CREATE TRIGGER shares_kept BEFORE DELETE ON shares WHEN OLD.linked_at IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'the ledger forgets nothing'); END;
+
+CREATE INDEX jobs_paid ON jobs (fingerprint, take)
+  WHERE state IN ('submitting', 'in_doubt', 'running', 'succeeded', 'completed');
+
+CREATE TABLE artifacts_of_shares (
+  id           INTEGER PRIMARY KEY,
+  job_id       INTEGER NOT NULL REFERENCES jobs (id),
+  attempt_id   INTEGER NOT NULL,
+  position     INTEGER NOT NULL,
+  folder       TEXT NOT NULL,
+  path         TEXT NOT NULL CHECK (path <> ''),
+  bytes        INTEGER NOT NULL CHECK (bytes > 0),
+  sha256       TEXT NOT NULL CHECK (length(sha256) = 64),
+  content_type TEXT NOT NULL,
+  stored_at    TEXT NOT NULL,
+  checksum     BLOB,
+  FOREIGN KEY (attempt_id, position) REFERENCES outputs (attempt_id, position),
+  UNIQUE (job_id, attempt_id, position),
+  UNIQUE (folder, path)
+) STRICT;
+INSERT INTO artifacts_of_shares SELECT * FROM artifacts;
+DROP TABLE artifacts;
+ALTER TABLE artifacts_of_shares RENAME TO artifacts;
+CREATE INDEX artifacts_job ON artifacts (job_id);
+CREATE TRIGGER artifacts_shared BEFORE INSERT ON artifacts
+WHEN NEW.job_id <> (SELECT job_id FROM attempts WHERE id = NEW.attempt_id) AND NOT EXISTS (
+  SELECT 1 FROM shares s JOIN attempts a ON a.job_id = s.source_id
+  WHERE s.job_id = NEW.job_id AND a.id = NEW.attempt_id)
+BEGIN SELECT RAISE(ABORT, 'a file belongs to the job whose task made it, or to one that shares it'); END;
+
+DROP TRIGGER jobs_transition;
+CREATE TRIGGER jobs_transition BEFORE UPDATE OF state ON jobs
+WHEN OLD.state <> NEW.state AND OLD.state || '>' || NEW.state NOT IN (
+  'pending>submitting', 'pending>completed', 'pending>abandoned',
+  'submitting>pending', 'submitting>running', 'submitting>in_doubt', 'submitting>failed',
+  'in_doubt>pending', 'in_doubt>running', 'in_doubt>failed', 'in_doubt>abandoned',
+  'running>succeeded', 'running>failed', 'running>abandoned',
+  'succeeded>completed', 'succeeded>expired', 'succeeded>abandoned',
+  'failed>pending', 'expired>pending', 'abandoned>pending')
+BEGIN SELECT RAISE(ABORT, 'a job cannot go from this state to that'); END;
+CREATE TRIGGER jobs_shared BEFORE UPDATE OF state ON jobs
+WHEN OLD.state = 'pending' AND NEW.state = 'completed' AND NOT EXISTS (
+  SELECT 1 FROM shares s JOIN artifacts f ON f.job_id = s.job_id WHERE s.job_id = NEW.id AND s.linked_at IS NOT NULL)
+BEGIN SELECT RAISE(ABORT, 'only files that it shares complete a job that was not sent'); END;
+"""
+
 
 @migrations(name="0001_first_tables")
 def _first_tables(db: Database) -> None:
@@ -487,6 +545,12 @@ def _vars(db: Database) -> None:
 @migrations(name="0005_runs")
 def _runs(db: Database) -> None:
     for statement in _statements(_RUNS):
+        db.conn.execute(statement)
+
+
+@migrations(name="0006_shares")
+def _shares(db: Database) -> None:
+    for statement in _statements(_SHARES):
         db.conn.execute(statement)
 
 

@@ -89,6 +89,7 @@ def create(path: Path, kind: Kind, ledger_id: str, now: datetime) -> None:
         connection = connect(newborn)
         connection.execute("PRAGMA journal_mode=WAL")
         migrations.apply(Database(connection))
+        connection.execute("VACUUM")  # a table that was made in two steps leaves pages behind
         watch(connection)
         connection.executemany(
             "INSERT INTO meta (key, value) VALUES (?, ?)",

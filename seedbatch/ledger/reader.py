@@ -14,7 +14,7 @@ from typing import Any
 from seedbatch.domain.budget import Spent
 from seedbatch.domain.difference import Known
 from seedbatch.domain.errors import LedgerDamaged, LedgerError
-from seedbatch.domain.jobs import JobSpec, Request
+from seedbatch.domain.jobs import JobSpec, Request, Wish
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.money import Money
 from seedbatch.domain.records import (
@@ -23,6 +23,7 @@ from seedbatch.domain.records import (
     ExtraTask,
     Identity,
     Occurrence,
+    Paid,
     RecordedJob,
     Standing,
     Standings,
@@ -36,6 +37,7 @@ from seedbatch.ledger.declaration import known_jobs, names_of, revisions
 from seedbatch.ledger.rows import to_json
 from seedbatch.ledger.schema import check_schema, is_older
 from seedbatch.ledger.selecting import selected
+from seedbatch.ledger.sharing import paid
 from seedbatch.ledger.spending import budget, moderation, of_day, spent, spent_by_batch
 from seedbatch.ledger.tallies import tallies
 from seedbatch.ports import Scope
@@ -43,7 +45,9 @@ from seedbatch.ports import Scope
 _JOBS = """
 SELECT j.id AS job_id, b.name AS batch, j.address, j.base, j.take, j.revision, j.standing, j.state, j.failure, j.reason,
        j.model, j.input, j.fingerprint, j.output, j.tags, j.expires_at, j.updated_at,
-       j.price, j.currency, a.task_id, a.doubt, a.intended_at,
+       j.price, j.currency, a.doubt, a.intended_at,
+       coalesce(a.task_id, (SELECT t.task_id FROM artifacts f JOIN attempts t ON t.id = f.attempt_id
+                            WHERE f.job_id = j.id LIMIT 1)) AS task_id,
        (SELECT count(*) FROM attempts WHERE job_id = j.id) AS attempts,
        (SELECT sum(exposure) FROM (
           SELECT exposure FROM attempts WHERE job_id = j.id AND price IS NOT NULL
@@ -96,6 +100,10 @@ class SqliteRecords:
         """All recorded revisions of these jobs of a batch."""
         row = self._connection.execute("SELECT id FROM batches WHERE name = ?", (batch,)).fetchone()
         return [] if row is None else revisions(self._connection, row[0], names_of(jobs))
+
+    def paid(self, wishes: Collection[Wish]) -> dict[Wish, Paid]:
+        """For each of these wishes whose request was paid for, the job whose task would be shared."""
+        return paid(self._connection, wishes)
 
     def details(self, job_ids: Iterable[int]) -> dict[int, RecordedJob]:
         """These revisions, by their row's number."""

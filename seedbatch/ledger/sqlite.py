@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import sqlite3
@@ -14,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from seedbatch import __version__
 from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
 from seedbatch.domain.calls import Binding, Bound, Call, Verdict
 from seedbatch.domain.errors import LedgerError, StaleCaller
@@ -24,7 +22,7 @@ from seedbatch.domain.records import BatchTally
 from seedbatch.domain.runs import Beginning
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.domain.tokens import Mint
-from seedbatch.domain.work import Caps, Claim, Delivery, Failure, JobName, Occupant, Output, RunningTask
+from seedbatch.domain.work import Caps, Claim, Delivery, Failure, JobName, Occupant, Output, RunningTask, Share
 from seedbatch.ledger import runs, words
 from seedbatch.ledger.attempts import accepted, doubt, doubts_in_a_row, end, fail, open_attempt, seen, times, violated
 from seedbatch.ledger.callbacks import UNCALLED, claim_calls, heard, named, read, read_later, receive
@@ -37,6 +35,8 @@ from seedbatch.ledger.mark import Mark, MarkFile, mark_path, raise_generation
 from seedbatch.ledger.opening import Kind, connect_sealing, prepare
 from seedbatch.ledger.queries import claim_queries, durations
 from seedbatch.ledger.rows import move, note, scope_names, to_json
+from seedbatch.ledger.sharing import find_shares, linked, shares, waiting
+from seedbatch.ledger.sidecars import SIDECAR, sidecar
 from seedbatch.ledger.tallies import tallies
 from seedbatch.ledger.writer import Verb, Writer
 from seedbatch.ports import Scope
@@ -57,7 +57,7 @@ class SqliteLedger:
     """
 
     def __init__(self, path: Path, *, kind: Kind, folder: Path, now: datetime) -> None:
-        path = path.absolute()
+        self._path = path = path.absolute()
         self._closed = False
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -474,12 +474,8 @@ class SqliteLedger:
             cursor = connection.cursor()
             cursor.row_factory = sqlite3.Row
             rows = cursor.execute(
-                "SELECT j.id AS job_id, a.id AS attempt_id, b.name AS batch, j.address, a.task_id, a.kind, j.output,"  # noqa: S608
-                " j.revision, j.expires_at, j.misses, j.gone, a.renewals, j.take, j.model, j.input, j.fingerprint,"
-                ' b.manifest, b.digest, b."commit", b.dirty, j.base, j.file, j.line, a.accepted_at, a.ended_at,'
-                " a.number, (SELECT count(*) FROM outputs WHERE attempt_id = a.id) AS offered,"
-                " (SELECT json_group_object(key, value) FROM meta) AS meta"
-                " FROM jobs j JOIN batches b ON b.id = j.batch_id"
+                f"SELECT {SIDECAR}, j.id AS job_id, a.id AS attempt_id, a.kind, j.output, j.expires_at, j.misses,"  # noqa: S608
+                " j.gone, a.renewals FROM jobs j JOIN batches b ON b.id = j.batch_id"
                 " JOIN attempts a ON a.job_id = j.id AND a.outcome = 'succeeded'"
                 " WHERE j.state = 'succeeded' AND j.downloader IS NULL AND (j.not_before IS NULL OR j.not_before <= ?)"
                 f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){self._only}"
@@ -577,7 +573,7 @@ class SqliteLedger:
                 "  AND e.position = f.position AND e.attempt_id <= f.attempt_id)"
                 " FROM jobs j CROSS JOIN jobs o ON o.batch_id = j.batch_id AND o.base = j.base AND o.take = j.take"
                 " CROSS JOIN artifacts f INDEXED BY artifacts_job ON f.job_id = o.id WHERE j.id = ? AND f.folder = ?"
-                " AND f.attempt_id <> (SELECT max(id) FROM attempts WHERE job_id = j.id)",
+                " AND f.attempt_id IS NOT (SELECT max(id) FROM attempts WHERE job_id = j.id)",
                 (job_id, self._folder),
             )
             found = (Occupant(*row) for row in rows)
@@ -594,6 +590,27 @@ class SqliteLedger:
             note(connection, now, "moved", job_id, data={"from": before, "to": path})
 
         await self._run(verb)
+
+    # -- reuse ----------------------------------------------------------------------------------------------------
+
+    async def find_shares(self, scope: Scope, now: datetime) -> None:
+        """Let every pending job share a task that was paid for, if there is one."""
+        await self._run(lambda connection: find_shares(connection, scope, self._among, now))
+
+    async def claim_shares(
+        self, scope: Scope, now: datetime, most: int, besides: Collection[int]
+    ) -> tuple[list[Share], int]:
+        """Up to `most` jobs whose source is completed; and how many are free to be sent, for theirs came to nothing."""
+        folder = self._path.parent
+        return await self._run(lambda connection: shares(connection, folder, scope, self._among, most, besides, now))
+
+    async def waiting(self, scope: Scope) -> int:
+        """How many pending jobs share a task that is not completed, or whose files could not be linked."""
+        return await self._run(lambda connection: waiting(connection, scope, self._among))
+
+    async def linked(self, share: Share, files: Sequence[StoredFile], now: datetime) -> None:
+        """The files of the source lie at the job's own paths as well: completed."""
+        await self._run(lambda connection: linked(connection, share, files, self._folder, now))
 
     # -- a person's word ------------------------------------------------------------------------------------------
 
@@ -640,8 +657,8 @@ class SqliteLedger:
 
 def _outputs_left(connection: sqlite3.Connection, attempt_id: int) -> tuple[Output, ...]:
     rows = connection.execute(
-        "SELECT o.position, o.url FROM outputs o LEFT JOIN artifacts f"
-        " ON f.attempt_id = o.attempt_id AND f.position = o.position"
+        "SELECT o.position, o.url FROM outputs o JOIN attempts a ON a.id = o.attempt_id LEFT JOIN artifacts f"
+        " ON f.job_id = a.job_id AND f.attempt_id = o.attempt_id AND f.position = o.position"
         " WHERE o.attempt_id = ? AND f.id IS NULL ORDER BY o.position",
         (attempt_id,),
     )
@@ -649,33 +666,6 @@ def _outputs_left(connection: sqlite3.Connection, attempt_id: int) -> tuple[Outp
 
 
 def _delivery(row: sqlite3.Row, outputs: tuple[Output, ...]) -> Delivery:
-    meta: dict[str, str] = json.loads(row["meta"])
-    mark = Mark.of(meta)
-    sidecar = {
-        "batch": row["batch"],
-        "key": row["address"],
-        "base": row["base"],
-        "revision": row["revision"],
-        "take": row["take"],
-        "model": row["model"],
-        "input": json.loads(row["input"]),
-        "fingerprint": row["fingerprint"],
-        "attempt": row["number"],
-        "task_id": row["task_id"],
-        "outputs": row["offered"],
-        "accepted_at": row["accepted_at"],
-        "finished_at": row["ended_at"],
-        "manifest": {
-            "path": row["manifest"],
-            "digest": row["digest"],
-            "commit": row["commit"] or None,
-            "dirty": bool(row["dirty"]) if row["commit"] else None,
-            "file": row["file"],
-            "line": row["line"],
-        },
-        "ledger": {"id": mark.ledger, "kind": meta["kind"], "generation": mark.generation, "since": mark.since},
-        "seedbatch": __version__,
-    }
     return Delivery(
         job_id=row["job_id"],
         attempt_id=row["attempt_id"],
@@ -689,6 +679,6 @@ def _delivery(row: sqlite3.Row, outputs: tuple[Output, ...]) -> Delivery:
         misses=row["misses"],
         gone=row["gone"],
         renewals=row["renewals"],
-        sidecar=sidecar,
+        sidecar=sidecar(row),
         offered=row["offered"],
     )

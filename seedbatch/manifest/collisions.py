@@ -78,9 +78,9 @@ def same_file(_batch: str, job: JobSpec) -> Iterable[Hashable]:
     return (meeting_point(job.output),) if job.files == 1 else map(meeting_point, job.outputs)
 
 
-def same_request(batch: str, job: JobSpec) -> Iterable[Hashable]:
-    """Equal for jobs of one batch that ask for the same."""
-    return ((batch, job.fingerprint, job.take),)
+def same_request(_batch: str, job: JobSpec) -> Iterable[Hashable]:
+    """Equal for jobs that ask for the same, and could share a task."""
+    return ((job.fingerprint, job.take),)
 
 
 KEYS: Final[tuple[Keys, ...]] = (same_job, same_file, same_request)
@@ -104,6 +104,10 @@ class Seen:
         for one, (_, add) in zip(hashes, self._adding, strict=True):
             for found in array("q", one):
                 add(found)
+
+    def repeated_wishes(self) -> frozenset[int]:
+        """The hashes of requests that more than one job makes."""
+        return frozenset(self._hashes[KEYS.index(same_request)].repeated())
 
     def twins(self, shares: Sequence[Share]) -> list[list[Twin]]:
         """For each of `KEYS` the jobs whose key an earlier job has, at most a thousand of each."""

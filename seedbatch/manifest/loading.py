@@ -97,7 +97,7 @@ def _load(paths: Sequence[Path], leniency: Leniency) -> Loaded:
         for found in part.rows.values():
             problems += with_more(_with_texts(part, found.problems), found.more)
     warnings = [warning for part in parts for warning in told(part.document, part.worth)]
-    batches = () if problems else tuple(_batches(sound))
+    batches = () if problems else tuple(_batches(sound, seen.repeated_wishes()))
     return Loaded(batches, in_order(problems), in_order(warnings))
 
 
@@ -245,9 +245,10 @@ def _find_twins(parts: Sequence[_Part], seen: collisions.Seen, *, also_repetitio
     if not also_repetitions or not all(part.is_sound for part in parts):
         return
     for twin in requests:
-        # Two jobs with one request are two bills for what may be meant once.
+        if shares[twin.share].batch != shares[twin.first_share].batch:
+            continue  # campaigns have clips in common
         message = f"{twin.one.job.address} asks for exactly what {twin.first.job.address} asks for"
-        hint = "if two are wanted, say takes: 2 on one job; otherwise remove one"
+        hint = "it is paid for once, and both get the clip; if two are wanted, say takes: 2 on one job"
         if twin.one.row:
             message = f"{message} (row {twin.one.row:,})"
         parts[twin.share].worth.append(Remark((*twin.one.at, "key"), "job/repeated", message, hint))
@@ -312,7 +313,7 @@ def _budget(parts: Sequence[_Part]) -> Budget:
     return Budget(min(jobs, default=None), min(costs, key=lambda cost: cost.micros, default=None))
 
 
-def _batches(parts: Sequence[_Part]) -> Iterator[BatchSpec]:
+def _batches(parts: Sequence[_Part], repeated: frozenset[int]) -> Iterator[BatchSpec]:
     groups: defaultdict[str, list[_Part]] = defaultdict(list)
     for part in parts:
         groups[part.document.value["batch"]].append(part)
@@ -330,6 +331,7 @@ def _batches(parts: Sequence[_Part]) -> Iterator[BatchSpec]:
             attempts=min(int(part.document.value.get("retry", {}).get("attempts", 1)) for part in group),
             manifest=",".join(part.document.file for part in group),
             digest=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
+            repeated=repeated,
             files=tuple(SourceFile(part.document.file, part.document.digest) for part in group),
             sources=tuple(SourceFile(one.file, one.digest) for part in group for one in part.sources.values()),
         )

@@ -71,9 +71,15 @@ def jobs(count: int) -> list[JobSpec]:
 def wanted(
     *specs: JobSpec, name: str = "b", price: int | None = None, prices: PriceTable | None = None, **caps
 ) -> BatchSpec:
-    """A batch whose clips cost `price` each, with a budget of `max_jobs` and `max_cost`."""
+    """A batch whose clips cost `price` each, with a budget of `max_jobs` and `max_cost`, and requests of its own."""
+    specs = specs if name == "b" else tuple(_of(name, one) for one in specs)
     known = prices or (PriceTable() if price is None else table(any=usd(price)))
     return replace(batch(*specs, name=name), prices=known, budget=Budget(**caps))
+
+
+def _of(batch_name: str, one: JobSpec) -> JobSpec:
+    request = Request(one.request.model, {**one.request.input, "negative_prompt": batch_name})
+    return replace(one, request=request, fingerprint=request.fingerprint)
 
 
 def connect(path: Path) -> closing[sqlite3.Connection]:

@@ -24,7 +24,8 @@ from seedbatch.domain.jobs import BatchSpec, Limits, Request
 from seedbatch.domain.moments import stamp
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.domain.work import Failure
-from seedbatch.engine.plan import Action, make_plan
+from seedbatch.engine.plan import make_plan
+from seedbatch.engine.planned import Action
 from seedbatch.engine.run import Until
 from seedbatch.ledger.emergency import EmergencyRecord, Kept, emergency_path
 from seedbatch.ledger.mark import mark_path, read_mark

@@ -313,4 +313,4 @@ def explained(connection, among):
     from seedbatch.ledger.claims import _IN_ORDER, _PENDING  # noqa: PLC0415 - what only this test looks at
 
     query = f"EXPLAIN QUERY PLAN {_PENDING[among]} ORDER BY {_IN_ORDER[among]} LIMIT :most"
-    return [step for *_, step in connection.execute(query, {"batch": 1, "now": "", "most": 1})]
+    return [step for *_, step in connection.execute(query, {"batch": 1, "now": "", "most": 1, "reuse": True})]

@@ -86,7 +86,8 @@ def test_eight_processes_may_create_it_at_once(place):
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
-        ("UPDATE jobs SET state = 'completed' WHERE id = 2", "cannot go"),
+        ("UPDATE jobs SET state = 'succeeded' WHERE id = 2", "cannot go"),
+        ("UPDATE jobs SET state = 'completed' WHERE id = 2", "only files that it shares"),
         ("UPDATE jobs SET state = 'expired' WHERE id = 2", "cannot go"),
         ("UPDATE jobs SET state = 'submitting' WHERE id = 2", "live states"),
         ("UPDATE jobs SET state = 'failed' WHERE id = 1", "live states"),

@@ -22,7 +22,7 @@ Row = dict[str, Any]
 # From the design's drawing of the states, not from the program's table.
 ALLOWED: Final = {
     None: {"pending"},
-    "pending": {"submitting", "abandoned"},
+    "pending": {"submitting", "completed", "abandoned"},
     "submitting": {"pending", "running", "in_doubt", "failed"},
     "in_doubt": {"pending", "running", "failed", "abandoned"},
     "running": {"succeeded", "failed", "abandoned"},
@@ -33,6 +33,7 @@ ALLOWED: Final = {
     "abandoned": {"pending"},
 }
 LIVE: Final = {"submitting", "in_doubt", "running"}
+PAID: Final = LIVE | {"succeeded", "completed"}
 # The one failure without a reason, and the provider's own time limit: a retry of these is documented as allowed.
 RETRYABLE: Final = {"fail", "timeout"}
 # What an event of this type says about how its attempt ended.
@@ -122,6 +123,7 @@ class _Book:
     totals: list[Row]
     extras: list[Row]
     callbacks: list[Row]
+    shares: dict[int, Row]
     integrity: list[str]
 
     @classmethod
@@ -143,6 +145,7 @@ class _Book:
             totals=rows("totals", "scope, currency"),
             extras=rows("extras"),
             callbacks=rows("callbacks"),
+            shares={row["job_id"]: row for row in rows("shares", "job_id")},
             integrity=[text for (text,) in connection.execute("PRAGMA integrity_check")],
         )
 
@@ -212,6 +215,21 @@ def _billed_as_often_as_allowed(bench: _Bench) -> Iterator[Violation]:
                         )
                         yield Violation("billed twice", words)
                         left = 0
+
+
+def _requests_are_paid_for_once(bench: _Bench) -> Iterator[Violation]:
+    """Nothing is sent while another job's same request was paid for, or may have been: its task is shared."""
+    paid: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+    for event in bench.book.events:
+        job = bench.book.jobs[event["job_id"]]
+        wish, job_id = (job["fingerprint"], job["take"]), event["job_id"]
+        if event["type"] == "intended" and (others := paid[wish] - {job_id}):
+            words = f"{bench.name(job_id)} was sent, and {bench.name(min(others))} had asked for the same"
+            yield Violation("paid twice", words)
+        if event["to_state"] in PAID and event["type"] != "reused":
+            paid[wish].add(job_id)
+        elif event["to_state"] is not None:
+            paid[wish].discard(job_id)
 
 
 def _every_billed_task_is_known(bench: _Bench) -> Iterator[Violation]:
@@ -500,18 +518,24 @@ def _task_of_sidecar(path: Path) -> str | None:
 
 
 def _completed_has_everything(bench: _Bench) -> Iterator[Violation]:
-    stored = {(row["attempt_id"], row["position"]) for row in bench.book.artifacts}
+    stored = {(row["job_id"], row["attempt_id"], row["position"]) for row in bench.book.artifacts}
     offered: defaultdict[int, list[int]] = defaultdict(list)
     for output in bench.book.outputs:
         offered[output["attempt_id"]].append(output["position"])
     attempts = {attempt["job_id"]: attempt for attempt in bench.book.attempts.values()}  # the latest of each
     for job_id, job in bench.book.jobs.items():
-        attempt = attempts.get(job_id)
         if job["state"] != "completed":
             continue
+        attempt = attempts.get(job_id)
+        share = bench.book.shares.get(job_id)
+        if share is not None and share["linked_at"] is not None:
+            source = bench.book.jobs[share["source_id"]]
+            attempt = attempts.get(source["id"])
+            if any(source[column] != job[column] for column in ("fingerprint", "take")):
+                yield Violation("shared", f"{bench.name(job_id)} got the files of another request")
         if attempt is None or attempt["outcome"] != "succeeded" or not offered[attempt["id"]]:
             yield Violation("completed", f"{bench.name(job_id)} is completed without a task that offered anything")
-        elif missing := [place for place in offered[attempt["id"]] if (attempt["id"], place) not in stored]:
+        elif missing := [place for place in offered[attempt["id"]] if (job_id, attempt["id"], place) not in stored]:
             yield Violation("completed", f"{bench.name(job_id)} is completed without its outputs {missing}")
 
 
@@ -529,6 +553,7 @@ def _by_job(events: Sequence[Row]) -> dict[int, list[Row]]:
 
 _RULES: Final = (
     _billed_as_often_as_allowed,
+    _requests_are_paid_for_once,
     _every_billed_task_is_known,
     _every_task_is_on_the_bill,
     _ends_are_true,

@@ -482,10 +482,13 @@ def _unsettled(file: Path) -> Iterator[str]:
             " (SELECT sum(exposure) FROM attempts a JOIN jobs o ON o.id = a.job_id WHERE o.batch_id = b.id),"
             " (SELECT sum(x.exposure) FROM extras x JOIN attempts a ON a.id = x.attempt_id"
             "  JOIN jobs o ON o.id = a.job_id WHERE o.batch_id = b.id)"
+            " , (SELECT s.state FROM shares h JOIN jobs s ON s.id = h.source_id WHERE h.job_id = j.id)"
             " FROM jobs j JOIN batches b ON b.id = j.batch_id ORDER BY b.id, j.position"
         ).fetchall()
     full = False
-    for job_id, state, standing, price, max_jobs, max_cost, count, owed, extra in rows:
+    for job_id, state, standing, price, max_jobs, max_cost, count, owed, extra, source in rows:
+        if state == "pending" and standing == "current" and source == "in_doubt":
+            continue  # it shares what a person has yet to settle
         if state == "pending" and standing == "current":
             full = full or (max_jobs is not None and (count or 0) >= max_jobs)
             full = full or (max_cost is not None and (owed or 0) + (extra or 0) + price > max_cost)
@@ -509,6 +512,9 @@ class _Manifest:
         self._names = [f"j{number}" for number in range(count)]
         self._edition = dict.fromkeys(self._names, 0)
         self._seconds = {name: dice.choice([5, 5, 10]) for name in self._names}
+        # What several jobs ask for is paid for once.
+        few = self._names if dice.random() < 0.7 else self._names[: max(1, count // 2)]
+        self._subject = {name: name if few is self._names else dice.choice(few) for name in self._names}
         self._edits = dice.random() < 0.3
         self._attempts = dice.randint(1, 3)
         self._budget = Budget()
@@ -533,11 +539,14 @@ class _Manifest:
 
     def batches(self) -> list[BatchSpec]:
         """The manifest as it stands."""
-        jobs = tuple(a_spec(name, self._edition[name], self._seconds[name]) for name in self._names)
+        jobs = tuple(
+            a_spec(name, self._subject[name], self._edition[name], self._seconds[self._subject[name]])
+            for name in self._names
+        )
         batch = BatchSpec("b", jobs, attempts=self._attempts, budget=self._budget, manifest="m.yaml", digest="0" * 64)
         return [replace(batch, prices=PRICES)]
 
 
-def a_spec(name: str, edition: int, seconds: int) -> JobSpec:
-    request = Request(MODEL, {"prompt": f"{name}, edition {edition}", "ratio": "16:9", "duration": seconds})
+def a_spec(name: str, subject: str, edition: int, seconds: int) -> JobSpec:
+    request = Request(MODEL, {"prompt": f"{subject}, edition {edition}", "ratio": "16:9", "duration": seconds})
     return JobSpec(name, name, name, 1, {}, request, request.fingerprint, f"b/{name}", file="m.yaml", line=1)

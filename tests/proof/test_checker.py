@@ -150,6 +150,14 @@ TWIN = (
             id="sent again without a word",
         ),
         pytest.param(
+            "paid twice",
+            in_ledger(
+                "UPDATE jobs SET fingerprint = (SELECT fingerprint FROM jobs WHERE state = 'completed' ORDER BY id)"
+                " WHERE id = (SELECT max(id) FROM jobs WHERE state = 'completed')"
+            ),
+            id="two jobs with one request",
+        ),
+        pytest.param(
             "retry", in_ledger("UPDATE batches SET tries = 1"), id="retried by policy more often than the policy says"
         ),
         pytest.param(

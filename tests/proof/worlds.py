@@ -45,7 +45,7 @@ from seedbatch.domain.answers import (
 )
 from seedbatch.domain.calls import Hint
 from seedbatch.domain.errors import InboxFull, LedgerError
-from seedbatch.domain.work import Download, Submission
+from seedbatch.domain.work import Download, SharedFile, Submission
 from seedbatch.engine.reception import Reception
 
 NOON: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -557,6 +557,27 @@ class Shelf:
         if (len(content), digest) != (sidecar["bytes"], sidecar["sha256"]):
             return None
         return StoredFile(target.relative_to(self._world.outputs).as_posix(), len(content), digest, "video/mp4")
+
+    async def share(self, file: SharedFile, download: Download) -> FetchResult:
+        """Give a file that is there a second name, with a sidecar of its own."""
+        self._life.check()
+        target, source = self._world.outputs / f"{download.name}.mp4", Path(file.path)
+        if found := self._there_already(target, download):
+            return found
+        content = source.read_bytes() if source.exists() else b""
+        if target.exists() or hashlib.sha256(content).hexdigest() != file.sha256:
+            return CannotStore("something else lies there, or the source is not what it was")
+        facts = {"file": target.name, "bytes": file.bytes, "sha256": file.sha256, "content_type": "video/mp4"}
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _written(target.with_suffix(".json"), json.dumps({**download.sidecar, **facts}))
+        await self._pass(0.1, "a sidecar without its file")
+        async with self._world.naming:
+            if not target.exists():
+                os.link(source, target)
+        await self._pass(0.0, "a file without its row")
+        return StoredFile(
+            target.relative_to(self._world.outputs).as_posix(), file.bytes, file.sha256, file.content_type
+        )
 
     async def give_way(self, path: str, revision: int, tries: int = 1) -> str:
         """Link a file and its sidecar to their names of that revision and try."""

@@ -11,7 +11,7 @@ import pytest
 from seedbatch.cli.group import COMMANDS
 from seedbatch.domain.errors import PRECEDENCE, Exit
 from seedbatch.engine.happenings import Kind
-from seedbatch.engine.plan import Action
+from seedbatch.engine.planned import Action
 from seedbatch.manifest import load
 from seedbatch.models import price_table
 from seedbatch.settings import KEY_FILE_VARIABLE, KEY_VARIABLE

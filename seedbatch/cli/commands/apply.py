@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from seedbatch.cli.planfiles import PlanFile
     from seedbatch.domain.selection import Choice
     from seedbatch.engine.forecast import Forecast
-    from seedbatch.engine.plan import Plan
+    from seedbatch.engine.planned import Plan
     from seedbatch.settings import Settings
 
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option("--no-wait", is_flag=True, help="Return after submitting; `seedbatch collect` goes on later.")
 @click.option("--no-download", is_flag=True, help="Leave results at the provider (links die after seven days).")
 @click.option("--fail-fast", is_flag=True, help="Submit nothing more once a job has failed.")
-@click.option("--retry-failed", is_flag=True, help="Send again what failed; never what moderation refused.")
+@options.paying
 @click.option(
     "--listen", callback=read_bind, metavar="HOST:PORT", help="Receive the provider's callbacks here while it runs."
 )
@@ -61,6 +61,7 @@ def command(
     no_download: bool,
     fail_fast: bool,
     retry_failed: bool,
+    no_reuse: bool,
     listen: Bind | None,
     public_url: str | None,
     proxies: tuple[str, ...],
@@ -89,7 +90,10 @@ def command(
     from seedbatch.engine.planfile import Terms
     from seedbatch.manifest import commit_of
 
-    terms = Terms(tuple(map(str, paths)), selects, excludes, allow_unknown_model, allow_large_matrix, retry_failed)
+    terms = Terms(
+        *(tuple(map(str, paths)), selects, excludes),
+        *(allow_unknown_model, allow_large_matrix, retry_failed, not no_reuse),
+    )
     approved = plan_file_among(paths)
     if approved is not None:
         terms = approved.terms(terms, sandbox=sandbox)
@@ -113,6 +117,7 @@ def command(
     commit, dirty = commit_of(tuple(map(Path, terms.paths)))
     batches = tuple(replace(batch, commit=commit, dirty=dirty) for batch in batches)
     caps = caps_of(settings, batches, max_jobs=max_jobs, max_cost=max_cost, allow_violations=allow_violations)
+    caps = replace(caps, reuse=terms.reuse)
     manner = _Manner(
         *(choice, approved, yes, no_wait, no_download, fail_fast, terms.retry_failed, bind, as_json, quiet, verbose)
     )
@@ -139,7 +144,7 @@ class _Manner:
 def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manner: _Manner) -> int:
     from seedbatch.cli.plans import left_out
     from seedbatch.cli.running import carry_out, closing_words
-    from seedbatch.engine.plan import Action
+    from seedbatch.engine.planned import Action
     from seedbatch.engine.run import Errand, Until
     from seedbatch.settings import api_key
     from seedbatch.wiring import ceilings
@@ -194,7 +199,7 @@ def _planned(settings: Settings, batches: Sequence[BatchSpec], caps: Caps, manne
     check_output(settings)
     records = open_records(settings)
     try:
-        plan = make_plan(batches, records, retry_failed=manner.retry_failed, choice=manner.choice)
+        plan = make_plan(batches, records, retry_failed=manner.retry_failed, reuse=caps.reuse, choice=manner.choice)
         if manner.approved is not None:
             manner.approved.check(plan, batches, identity_of(settings, records))
         foreign = foreign_files(plan, records, taken_names(settings))

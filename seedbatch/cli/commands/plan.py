@@ -24,7 +24,7 @@ from seedbatch.settings import Settings
 @options.selection
 @options.prices
 @options.leniency
-@click.option("--retry-failed", is_flag=True, help="Send again what failed; never what moderation refused.")
+@options.paying
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a plan for `apply FILE`."
 )
@@ -43,6 +43,7 @@ def command(
     allow_unknown_model: bool,
     allow_large_matrix: bool,
     retry_failed: bool,
+    no_reuse: bool,
     out: Path | None,
     form: str,
     detailed_exitcode: bool,
@@ -55,8 +56,9 @@ def command(
 
     \b
     + create      a new request            ~ regenerate  the request changed: a new revision
-    > collect     running at the provider  > download    finished, not on disk yet
-    ! held        waits for a person       - orphan      no longer in the manifest
+    & reuse       paid for by another job  > collect     running at the provider
+    > download    finished, not on disk    ! held        waits for a person
+    - orphan      no longer in the manifest
     """
     from seedbatch.cli.planfiles import refuse_plan_files, write_plan_file
     from seedbatch.engine.forecast import forecast
@@ -67,12 +69,15 @@ def command(
     refuse_plan_files(paths)
     choice = options.choice_of(selects, excludes)
     settings = options.settings_of(ledger=ledger, sandbox=sandbox, prices=prices)
-    terms = Terms(tuple(map(str, paths)), selects, excludes, allow_unknown_model, allow_large_matrix, retry_failed)
+    terms = Terms(
+        *(tuple(map(str, paths)), selects, excludes),
+        *(allow_unknown_model, allow_large_matrix, retry_failed, not no_reuse),
+    )
     batches = load_manifests(terms, settings)
     refuse_a_lost_ledger(settings)
     records = open_records(settings)
     try:
-        plan = make_plan(batches, records, retry_failed=retry_failed, choice=choice)
+        plan = make_plan(batches, records, retry_failed=retry_failed, reuse=terms.reuse, choice=choice)
         identity = identity_of(settings, records)
         accounts = Accounts() if records is None else records.accounts(datetime.now(UTC))
     finally:

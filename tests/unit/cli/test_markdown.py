@@ -18,7 +18,7 @@ from seedbatch.domain.records import Accounts, Standing
 from seedbatch.domain.states import JobState
 from seedbatch.domain.work import Caps
 from seedbatch.engine.forecast import forecast
-from seedbatch.engine.plan import Action, Plan, Planned
+from seedbatch.engine.planned import Action, Plan, Planned
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 HOSTILE = (

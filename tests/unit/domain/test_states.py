@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbatch.domain.states import HELD, LIVE, SETTLED, TRANSITIONS, FailureClass, JobState, sources
+from seedbatch.domain.states import HELD, LIVE, PAID, SETTLED, TRANSITIONS, FailureClass, JobState, sources
 
 S = JobState
 
@@ -60,12 +60,16 @@ def test_nothing_is_sent_twice_without_going_through_pending():
     assert TRANSITIONS[S.RUNNING].isdisjoint({S.PENDING, S.SUBMITTING})
 
 
+def test_what_is_paid_for_or_may_be():
+    assert {S.SUBMITTING, S.IN_DOUBT, S.RUNNING, S.SUCCEEDED, S.COMPLETED} == PAID
+
+
 def test_doubt_comes_from_submitting_alone():
     assert sources(S.IN_DOUBT) == {S.SUBMITTING}
 
 
-def test_files_come_only_from_success():
-    assert sources(S.COMPLETED) == {S.SUCCEEDED}
+def test_files_come_only_from_success_or_from_a_task_that_is_shared():
+    assert sources(S.COMPLETED) == {S.SUCCEEDED, S.PENDING}
     assert sources(S.SUCCEEDED) == {S.RUNNING}
 
 

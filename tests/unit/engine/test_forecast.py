@@ -21,7 +21,8 @@ from seedbatch.domain.prices import PriceRow, PriceTable, Unit
 from seedbatch.domain.records import Accounts
 from seedbatch.domain.work import Caps
 from seedbatch.engine.forecast import Kept, forecast
-from seedbatch.engine.plan import Action, Plan, Planned, make_plan
+from seedbatch.engine.plan import make_plan
+from seedbatch.engine.planned import Action, Plan, Planned
 from seedbatch.ledger.reader import SqliteRecords
 from seedbatch.ledger.sqlite import SqliteLedger
 

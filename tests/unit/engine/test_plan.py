@@ -13,7 +13,8 @@ from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
 from seedbatch.domain.jobs import Limits, Request
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.domain.work import Failure
-from seedbatch.engine.plan import Action, foreign_files, make_plan
+from seedbatch.engine.plan import foreign_files, make_plan
+from seedbatch.engine.planned import Action
 from seedbatch.ledger.reader import SqliteRecords
 from seedbatch.ledger.sqlite import SqliteLedger
 

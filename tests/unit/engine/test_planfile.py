@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from seedbatch.domain.jobs import SourceFile
 from seedbatch.domain.money import Money
 from seedbatch.domain.records import Identity
-from seedbatch.engine.plan import SPENDING, Action, Plan, Planned
 from seedbatch.engine.planfile import Binding, Terms, departure, moved, read, requests, write
+from seedbatch.engine.planned import SPENDING, Action, Plan, Planned
 
 FILES = (SourceFile("a.yaml", "1" * 64), SourceFile("b.csv", "2" * 64))
 BOUND = Binding(Terms(("a.yaml",), ("key:x",)), FILES, "3" * 64, Identity("real", "one", 7))

@@ -1,0 +1,127 @@
+"""What a plan is: each job with what becomes of it and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from seedbatch.domain.difference import Known
+from seedbatch.domain.jobs import Wish
+from seedbatch.domain.money import Money
+from seedbatch.domain.records import Standing
+from seedbatch.domain.states import JobState
+from seedbatch.spool import kept
+
+
+class Action(StrEnum):
+    """What applying does with a job."""
+
+    CREATE = "create"
+    REGENERATE = "regenerate"
+    REUSE = "reuse"
+    COLLECT = "collect"
+    DOWNLOAD = "download"
+    RETRY = "retry"
+    UNCHANGED = "unchanged"
+    HELD = "held"
+    ORPHAN = "orphan"
+
+
+SPENDING: Final = frozenset({Action.CREATE, Action.REGENERATE, Action.RETRY})
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One job of a plan. `output` is its relative path without extension; `known` its row, if there is one.
+
+    `files` is how many its task is known to give.
+
+    `price` is what its submission costs: None where nothing is submitted, or where the price table does not tell.
+    """
+
+    batch: str
+    address: str
+    revision: int
+    action: Action
+    reason: str
+    model: str
+    output: str
+    fingerprint: str = ""
+    take: int = 1
+    known: Known | None = None
+    price: Money | None = None
+    files: int = 1
+
+    @property
+    def wish(self) -> Wish:
+        """What jobs have in common that could share a task."""
+        return self.fingerprint, self.take
+
+
+class Plan:
+    """What applying would do, batches and jobs in the manifest's order.
+
+    `jobs` can be read any number of times; `by_batch` counts them by action.
+    """
+
+    def __init__(self, jobs: Iterable[Planned]) -> None:
+        self.by_batch: dict[str, Counter[Action]] = {}
+        self.jobs = kept(self._counted(jobs), _packed, _unpacked)
+
+    def _counted(self, jobs: Iterable[Planned]) -> Iterator[Planned]:
+        for job in jobs:
+            self.by_batch.setdefault(job.batch, Counter())[job.action] += 1
+            yield job
+
+    @property
+    def counts(self) -> Counter[Action]:
+        """Jobs by action."""
+        return sum(self.by_batch.values(), Counter())
+
+    @property
+    def submissions(self) -> int:
+        """How many requests applying would send, retries aside."""
+        return sum(count for action, count in self.counts.items() if action in SPENDING)
+
+    @property
+    def changes(self) -> bool:
+        """Whether applying would do anything at all."""
+        return bool(self.counts.keys() - {Action.UNCHANGED, Action.HELD, Action.ORPHAN})
+
+    def of(self, *actions: Action) -> Iterator[Planned]:
+        """The jobs with which one of these things is done."""
+        counts = self.counts
+        left = sum(counts[action] for action in actions)
+        for job in self.jobs if left else ():
+            if job.action in actions:
+                yield job
+                left -= 1
+            if not left:
+                return
+
+
+def _packed(job: Planned) -> tuple[Any, ...]:
+    known = job.known and (
+        *(job.known.job_id, job.known.base, job.known.take, job.known.revision, str(job.known.standing)),
+        *(str(job.known.state), job.known.fingerprint, job.known.tried),
+    )
+    price = job.price and (job.price.micros, job.price.currency)
+    return (
+        *(job.batch, job.address, job.revision, str(job.action), job.reason, job.model, job.output),
+        *(job.fingerprint, job.take, known, price, job.files),
+    )
+
+
+def _unpacked(packed: tuple[Any, ...]) -> Planned:
+    batch, address, revision, action, reason, model, output, fingerprint, wanted, known, price, files = packed
+    if known is not None:
+        job_id, base, take, number, standing, state, recorded, tried = known
+        known = Known(job_id, base, take, number, Standing(standing), JobState(state), recorded, tried)
+    cost = None if price is None else Money(*price)
+    return Planned(
+        *(batch, address, revision, Action(action), reason, model, output),
+        *(fingerprint, wanted, known, cost, files),
+    )
