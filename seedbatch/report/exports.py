@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING, BinaryIO, Final, assert_never
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, assert_never
 
 from seedbatch.domain.moments import stamp
 from seedbatch.domain.records import RecordedJob
@@ -49,7 +48,7 @@ def write(jobs: Iterable[RecordedJob], form: Format, sink: BinaryIO, *, raw: boo
         case Format.CSV:
             return _write_lines(_csv_lines(jobs, raw=raw), sink) - 1
         case Format.JSONL:
-            return _write_lines(map(_json_line, jobs), sink)
+            return _write_lines(_json_lines(jobs), sink)
         case Format.PARQUET:
             return _write_parquet(jobs, sink)
         case _:
@@ -77,23 +76,20 @@ def _csv_lines(jobs: Iterable[RecordedJob], *, raw: bool) -> Iterator[str]:
     # Raw text may hold a lone carriage return, which csv quotes only on the newest Python.
     quoted = csv.writer(_Line(), lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     row = (quoted if raw else csv.writer(_Line(), lineterminator="\n")).writerow
+    as_cell: dict[Type, Callable[[Any], object]] = {
+        Type.TEXT: str if raw else defused,
+        Type.MOMENT: stamp,
+        Type.AMOUNT: _plain,
+        Type.JSON: _JSON.encode if raw else _harmless_json,
+    }
+    cells = [(column.of, as_cell.get(column.type)) for column in COLUMNS]
     yield str(row([column.name for column in COLUMNS]))
     for job in jobs:
-        yield str(row([_cell(column, column.of(job), raw=raw) for column in COLUMNS]))
+        yield str(row([_as(told, of(job)) for of, told in cells]))
 
 
-def _cell(column: Column, value: Value, *, raw: bool) -> str | int | float | None:
-    match value:
-        case None | int() | float():
-            return value
-        case datetime():
-            return stamp(value)
-        case Decimal():
-            return _plain(value)
-        case str() if column.type is Type.TEXT:
-            return value if raw else defused(value)
-        case _:
-            return _JSON.encode(value) if raw else _harmless_json(value)
+def _as(told: Callable[[Any], object] | None, value: Value) -> object:
+    return value if told is None or value is None else told(value)
 
 
 def defused(text: str) -> str:
@@ -109,18 +105,11 @@ def defused(text: str) -> str:
 # -- JSON Lines ---------------------------------------------------------------------------------------------------
 
 
-def _json_line(job: RecordedJob) -> str:
-    return f"{_harmless_json({column.name: _jsonable(column.of(job)) for column in COLUMNS})}\n"
-
-
-def _jsonable(value: Value) -> object:
-    match value:
-        case datetime():
-            return stamp(value)
-        case Decimal():
-            return _plain(value)
-        case _:
-            return value
+def _json_lines(jobs: Iterable[RecordedJob]) -> Iterator[str]:
+    as_json: dict[Type, Callable[[Any], object]] = {Type.MOMENT: stamp, Type.AMOUNT: _plain}
+    values = [(column.name, column.of, as_json.get(column.type)) for column in COLUMNS]
+    for job in jobs:
+        yield f"{_harmless_json({name: _as(told, of(job)) for name, of, told in values})}\n"
 
 
 def _harmless_json(value: object) -> str:
