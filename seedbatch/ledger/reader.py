@@ -88,6 +88,10 @@ class SqliteRecords:
         meta = dict(self._connection.execute("SELECT key, value FROM meta"))
         return Identity(meta["kind"], meta["ledger_id"], int(meta.get("generation", 0)), meta.get("plan", ""))
 
+    def manifests(self) -> dict[str, str]:
+        """Where each batch was declared when it was last applied: paths as they were given, joined by commas."""
+        return dict(self._connection.execute("SELECT name, manifest FROM batches ORDER BY name"))
+
     def known(self, batch: str, besides: Container[int]) -> Iterator[Known]:
         """The recorded revisions of a batch, without the current ones in `besides`."""
         row = self._connection.execute("SELECT id FROM batches WHERE name = ?", (batch,)).fetchone()

@@ -34,6 +34,7 @@ def command(
     sandbox: bool,
     selects: tuple[str, ...],
     excludes: tuple[str, ...],
+    picks: Path | None,
     everything: bool,
     form: str | None,
     output: Path | None,
@@ -43,6 +44,7 @@ def command(
 
     Cells of CSV that a spreadsheet would calculate get an apostrophe in front.
     """
+    from seedbatch.cli.picking import picking_recorded
     from seedbatch.cli.reading import open_or_say
     from seedbatch.report.exports import Format, write
 
@@ -50,10 +52,12 @@ def command(
     if chosen is Format.PARQUET:
         _check_parquet(output)
     choice = options.choice_of(selects, excludes)
-    records = open_or_say(options.settings_of(ledger=ledger, sandbox=sandbox))
+    settings = options.settings_of(ledger=ledger, sandbox=sandbox)
+    records = open_or_say(settings)
     if records is None:
         return
     with closing(records):
+        choice = picking_recorded(choice, records, settings, picks)
         jobs = (job for job in records.select(choice) if everything or job.standing is Standing.CURRENT)
         with _sink(output) as sink:
             number = write(jobs, chosen, sink, raw=raw)
