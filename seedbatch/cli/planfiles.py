@@ -35,7 +35,7 @@ class PlanFile:
         if flags != Terms(flags.paths):
             raise UsageError(
                 f"{self.path} is a plan: which jobs it is about was said when it was made",
-                hint="leave out --select, --exclude, --picks, --retry-failed and --allow-…, or make another plan with them",
+                hint="leave out --select, --exclude, --picks, --retry-failed and --allow-…, or make another plan",
             )
         if sandbox != self._for_sandbox:
             whom, flag = ("the sandbox", "add") if self._for_sandbox else ("the real provider", "leave out")

@@ -11,6 +11,8 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
+from seedbatch.ledger.views import VIEWS
+
 migrations: Final = Migrations("seedbatch")
 
 _TABLES: Final = """
@@ -487,6 +489,12 @@ def _vars(db: Database) -> None:
 @migrations(name="0005_runs")
 def _runs(db: Database) -> None:
     for statement in _statements(_RUNS):
+        db.conn.execute(statement)
+
+
+@migrations(name="0006_views")
+def _views(db: Database) -> None:
+    for statement in _statements(VIEWS):
         db.conn.execute(statement)
 
 
