@@ -86,6 +86,19 @@ def test_only_what_is_picked_is_submitted(project):
     assert project.submitted() == 2
 
 
+def test_a_plan_file_is_about_what_was_picked_when_it_was_approved(project):
+    project.write("demo.yaml", MANIFEST)
+    chosen = project.write("chosen.yaml", "version: 1\npicks:\n  - demo/market#2\n")
+    project.run("plan", "demo.yaml", "--sandbox", "--select", "picked", "--picks", chosen, "--out", "demo.plan")
+    project.write(chosen, "version: 1\npicks:\n  - demo/market#1\n  - demo/market#2\n")
+    done = project.apply("demo.plan", code=2)
+    assert "demo.plan is stale: demo/market#1 would be submitted, and is not in it" in done.stderr
+    assert "--select picked --picks chosen.yaml" in done.stderr
+    project.write(chosen, "version: 1\npicks:\n  - demo/market#2\n")
+    project.apply("demo.plan")
+    assert {key for key, state in project.states().items() if state == "completed"} == {"market#2"}
+
+
 def test_what_is_unknown_changes_nothing(unpicked):
     project, picks = unpicked
     done = project.run("pick", "market#2", "makret#3", "--sandbox", code=2)
