@@ -379,6 +379,10 @@ class Records(Protocol):
         """Which ledger it is, whose tasks it holds, and how far it went."""
         ...
 
+    def manifests(self) -> Mapping[str, str]:
+        """Where each batch was declared when it was last applied: paths as they were given, joined by commas."""
+        ...
+
     def known(self, batch: str, besides: Container[int]) -> Iterator[Known]:
         """The recorded revisions of a batch, as the difference wants them, without the current ones in `besides`."""
         ...

@@ -21,6 +21,8 @@ COMMANDS = {
     "list": "List jobs, one a line.",
     "show": "Tell the whole story of a job.",
     "log": "List runs: when, who, what they did and what it cost.",
+    "pick": "Choose takes, or list the chosen ones.",
+    "export": "Write jobs as CSV, JSON Lines or Parquet.",
     "resolve": "Settle a job that is in doubt.",
     "retry": "Want failed, expired or abandoned jobs again.",
     "abandon": "Give up unfinished jobs.",

@@ -19,8 +19,22 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+def only_manifests(_context: click.Context, _parameter: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    """What an argument names, without the file of picks that lies beside manifests."""
+    from seedbatch.manifest.picks import without_picks
+
+    return without_picks(paths)
+
+
 manifests = click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MANIFEST...", shell_complete=None
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="MANIFEST...",
+    shell_complete=None,
+    callback=only_manifests,
 )
 manifests_or_plan = click.argument(
     "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MANIFEST... | PLANFILE"
@@ -41,8 +55,17 @@ def place(function: F) -> F:
     )(function)
 
 
+picks = click.option(
+    "--picks",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where picks are kept.  [default: picks.yaml beside the manifest]",
+)
+
+
 def selection(function: F) -> F:
-    """`--select` and `--exclude`: which jobs are meant."""
+    """`--select` and `--exclude`: which jobs are meant; `--picks` for what `picked` means."""
+    function = picks(function)
     function = click.option(
         "--exclude", "excludes", multiple=True, metavar="EXPR", help="Not these jobs; as --select. May be repeated."
     )(function)
@@ -51,8 +74,8 @@ def selection(function: F) -> F:
         "selects",
         multiple=True,
         metavar="EXPR",
-        help="Only these jobs: key:river*, tag:hero, state:failed, ratio=16:9; a comma means both, a space means"
-        " either. May be repeated.",
+        help="Only these jobs: key:river*, tag:hero, state:failed, ratio=16:9, picked; a comma means both, a space"
+        " means either. May be repeated.",
     )(function)
 
 

@@ -35,7 +35,7 @@ class PlanFile:
         if flags != Terms(flags.paths):
             raise UsageError(
                 f"{self.path} is a plan: which jobs it is about was said when it was made",
-                hint="say it when it is made: leave out --select, --exclude, --retry-failed, --no-reuse, --allow-…",
+                hint="leave out --select, --exclude, --picks, --retry-failed, --no-reuse and --allow-…",
             )
         if sandbox != self._for_sandbox:
             whom, flag = ("the sandbox", "add") if self._for_sandbox else ("the real provider", "leave out")
@@ -62,6 +62,7 @@ class PlanFile:
         words = [*terms.paths]
         for flag, values in (("--select", terms.selects), ("--exclude", terms.excludes)):
             words += [word for value in values for word in (flag, value)]
+        words += ["--picks", terms.picks] if terms.picks else []
         words += ["--allow-unknown-model"] * terms.allow_unknown_model
         words += ["--allow-large-matrix"] * terms.allow_large_matrix
         words += ["--retry-failed"] * terms.retry_failed

@@ -53,8 +53,9 @@ class Artifact:
 class RecordedJob:
     """One revision of one job, as the ledger knows it.
 
-    `task_id` and `intended_at` are those of its latest attempt; `reason` tells why it failed or is in doubt. `cost` is
-    what may be owed for all its attempts, `price` what the next one would cost; None where no price is known.
+    `task_id`, `intended_at` and what follows `artifacts` but for `created_at`, `axes` and its place in the manifest are
+    those of its latest attempt; `took` is in seconds. `reason` tells why it failed or is in doubt. `cost` is what may
+    be owed for all its attempts, `price` what the next one would cost; None where no price is known.
     """
 
     job_id: int
@@ -79,6 +80,14 @@ class RecordedJob:
     price: Money | None = None
     cost: Money | None = None
     artifacts: tuple[Artifact, ...] = ()
+    accepted_at: datetime | None = None
+    called_at: datetime | None = None
+    ended_at: datetime | None = None
+    took: float | None = None
+    created_at: datetime | None = None
+    axes: Mapping[str, Json] = field(default_factory=dict)
+    file: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)

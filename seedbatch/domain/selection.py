@@ -2,18 +2,19 @@ r"""Choosing jobs by an expression, as `--select` and `--exclude` take it; `docs
 
     selection   = alternative, { space, alternative }     a job is chosen if any of them holds
     alternative = condition, { ",", condition }           which it does if all of its conditions do
-    condition   = kind, ":", pattern | name, "=", pattern | pattern
+    condition   = kind, ":", pattern | name, "=", pattern | "picked" | pattern
     kind        = "key" | "tag" | "state" | "reason" | "model" | "batch"
 
-A pattern alone is one of keys. `*` stands for any text, `?` for one character, `\\` takes the next character as it is;
-between `"` and `"`, and between `[` and `]`, spaces and commas belong to the pattern.
+A pattern alone is one of keys, but for the word `picked`: what a person chose. `*` stands for any text, `?` for one
+character, `\\` takes the next character as it is; between `"` and `"`, and between `[` and `]`, spaces and commas
+belong to the pattern.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import Enum, StrEnum
 from functools import lru_cache
@@ -131,18 +132,27 @@ class Kind(StrEnum):
     MODEL = "model"
     BATCH = "batch"
     LABEL = "label"  # an axis, a var, or a parameter of the request's input
+    PICKED = "picked"  # a word of its own
 
 
-_KINDS: Final = tuple(str(kind) for kind in Kind if kind is not Kind.LABEL)
+_KINDS: Final = tuple(str(kind) for kind in Kind if kind not in {Kind.LABEL, Kind.PICKED})
+
+Pick = tuple[str, str]  # a batch, and an address as `pick_of` has it
+
+
+def pick_of(batch: str, address: str) -> Pick:
+    """A job as picks name it: without other takes, `river` is `river#1`."""
+    return batch, address.removesuffix("#1")
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition. `name` is that of an axis, a var or a parameter, for the kind `LABEL`."""
+    """One condition. `name` is that of an axis, a var or a parameter, for the kind `LABEL`; `picks` is for `PICKED`."""
 
     kind: Kind
-    value: Pattern
+    value: Pattern = Pattern()
     name: str = ""
+    picks: frozenset[Pick] = frozenset()
 
     @property
     def states(self) -> tuple[JobState, ...]:
@@ -155,10 +165,13 @@ class Condition:
         return tuple(failure for failure in FailureClass if self.value.matches(failure))
 
     def __str__(self) -> str:
+        if self.kind is Kind.PICKED:
+            return str(self.kind)
         return f"{self.name}={self.value}" if self.kind is Kind.LABEL else f"{self.kind}:{self.value}"
 
 
 Alternative = tuple[Condition, ...]
+_PICKED: Final = Condition(Kind.PICKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +184,16 @@ class Selection:
     def labels(self) -> tuple[Condition, ...]:
         """The conditions on axes and parameters."""
         return tuple(one for conditions in self.alternatives for one in conditions if one.kind is Kind.LABEL)
+
+    def picking(self, picks: frozenset[Pick]) -> Selection:
+        """The same selection, told what is picked."""
+        told = replace(_PICKED, picks=picks)
+        return Selection(
+            tuple(
+                tuple(told if one.kind is Kind.PICKED else one for one in conditions)
+                for conditions in self.alternatives
+            )
+        )
 
     def __str__(self) -> str:
         return " ".join(",".join(map(str, conditions)) for conditions in self.alternatives)
@@ -198,6 +221,15 @@ class Choice:
         """What its conditions ask about."""
         parts = [part for part in (self.select, self.exclude) if part is not None]
         return frozenset(one.kind for part in parts for conditions in part.alternatives for one in conditions)
+
+    @property
+    def asks_for_picks(self) -> bool:
+        """Whether it must be told what is picked."""
+        return Kind.PICKED in self.kinds
+
+    def picking(self, picks: frozenset[Pick]) -> Choice:
+        """The same choice, told what is picked."""
+        return Choice(*(part and part.picking(picks) for part in (self.select, self.exclude)))
 
     def takes(self, facts: Facts) -> bool:
         """Whether a job belongs to it."""
@@ -245,6 +277,8 @@ def _holds(condition: Condition, facts: Facts) -> bool:
             return value.matches(facts.batch)
         case Kind.LABEL:
             return any(value.matches(text) for text in _labels(condition.name, facts))
+        case Kind.PICKED:
+            return pick_of(facts.batch, facts.address) in condition.picks
         case _:
             assert_never(condition.kind)
 
@@ -395,10 +429,12 @@ class _Parser:
         while end < len(self._text) and self._text[end] not in ':=,"\\[]*?' and not self._text[end].isspace():
             end += 1
         head, mark = self._text[start:end], self._text[end : end + 1]
-        if mark == ",":
-            if not head:
-                raise self._error("a condition is missing before this comma", start, 1)
-        elif mark in {":", "="} and mark:
+        if mark == "," and not head:
+            raise self._error("a condition is missing before this comma", start, 1)
+        if head == Kind.PICKED and (mark in {"", ","} or mark.isspace()):
+            self._at = end
+            return _PICKED
+        if mark in {":", "="} and mark:
             self._at = end + 1
             return self._kind(head, start) if mark == ":" else self._label(head, start)
         return Condition(Kind.KEY, self._pattern())
@@ -406,6 +442,8 @@ class _Parser:
     def _kind(self, head: str, start: int) -> Condition:
         if head not in _KINDS:
             near = get_close_matches(head.lower(), _KINDS, n=1)
+            if head == Kind.PICKED:
+                raise self._error("picked is a word of its own", start, len(head), "write picked, without the colon")
             rest = self._text[self._at :].partition(" ")[0].partition(",")[0]
             named = _NAME.fullmatch(head[:_SHOWN]) and rest
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(_KINDS)}"

@@ -30,7 +30,7 @@ _BINDING: Final = ("batch", "key", "revision", "model", "fingerprint", "price")
 class Terms:
     """How the plan was asked for: applying it asks for it again, in the same way.
 
-    `paths` are the manifests as they were given; `selects` and `excludes` what the flags of these names say.
+    `paths` are the manifests as they were given; `selects`, `excludes` and `picks` what the flags of these names say.
     """
 
     paths: tuple[str, ...]
@@ -40,6 +40,7 @@ class Terms:
     allow_large_matrix: bool = False
     retry_failed: bool = False
     reuse: bool = True
+    picks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,7 @@ def _header(plan: Plan, binding: Binding) -> dict[str, Any]:
         "manifests": list(terms.paths),
         "select": list(terms.selects),
         "exclude": list(terms.excludes),
+        "picks": terms.picks,
         "allow_unknown_model": terms.allow_unknown_model,
         "allow_large_matrix": terms.allow_large_matrix,
         "retry_failed": terms.retry_failed,
@@ -192,6 +194,7 @@ def _binding(header: Mapping[str, Any]) -> Binding:
             bool(header["allow_large_matrix"]),
             bool(header["retry_failed"]),
             bool(header["reuse"]),
+            header["picks"],
         ),
         tuple(SourceFile(file["path"], file["sha256"]) for file in header["files"]),
         header["prices"],

@@ -11,6 +11,8 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
+from seedbatch.ledger.views import VIEWS
+
 migrations: Final = Migrations("seedbatch")
 
 _TABLES: Final = """
@@ -551,6 +553,12 @@ def _runs(db: Database) -> None:
 @migrations(name="0006_shares")
 def _shares(db: Database) -> None:
     for statement in _statements(_SHARES):
+        db.conn.execute(statement)
+
+
+@migrations(name="0007_views")
+def _views(db: Database) -> None:
+    for statement in _statements(VIEWS):
         db.conn.execute(statement)
 
 

@@ -149,9 +149,12 @@ def bring_up_to_date(path: Path) -> None:
         with lock.held():
             upgrade(path, kind)
     except (sqlite3.Error, OSError) as error:
+        taken = "already exists" in str(error)  # a view of somebody's own
         raise LedgerError(
             f"{path} was written by an older seedbatch, and cannot be brought up to date: {error}",
-            hint="it must be writable once",
+            hint="that name is seedbatch's now: drop yours, and make it again under another"
+            if taken
+            else "it must be writable once",
         ) from error
     finally:
         lock.close()

@@ -44,8 +44,9 @@ from seedbatch.ports import Scope
 
 _JOBS = """
 SELECT j.id AS job_id, b.name AS batch, j.address, j.base, j.take, j.revision, j.standing, j.state, j.failure, j.reason,
-       j.model, j.input, j.fingerprint, j.output, j.tags, j.expires_at, j.updated_at,
-       j.price, j.currency, a.doubt, a.intended_at,
+       j.model, j.input, j.fingerprint, j.output, j.tags, j.axes, j.file, j.line, j.expires_at, j.created_at,
+       j.updated_at, j.price, j.currency,
+       a.doubt, a.intended_at, a.accepted_at, a.called_at, a.ended_at, a.took,
        coalesce(a.task_id, (SELECT t.task_id FROM artifacts f JOIN attempts t ON t.id = f.attempt_id
                             WHERE f.job_id = j.id LIMIT 1)) AS task_id,
        (SELECT count(*) FROM attempts WHERE job_id = j.id) AS attempts,
@@ -90,6 +91,10 @@ class SqliteRecords:
         """Which ledger it is, whose tasks it holds, and how far it went."""
         meta = dict(self._connection.execute("SELECT key, value FROM meta"))
         return Identity(meta["kind"], meta["ledger_id"], int(meta.get("generation", 0)), meta.get("plan", ""))
+
+    def manifests(self) -> dict[str, str]:
+        """Where each batch was declared when it was last applied: paths as they were given, joined by commas."""
+        return dict(self._connection.execute("SELECT name, manifest FROM batches ORDER BY name"))
 
     def known(self, batch: str, besides: Container[int]) -> Iterator[Known]:
         """The recorded revisions of a batch, without the current ones in `besides`."""
@@ -263,8 +268,16 @@ def _recorded(row: sqlite3.Row, artifacts: tuple[Artifact, ...]) -> RecordedJob:
         attempts=row["attempts"],
         task_id=row["task_id"],
         expires_at=row["expires_at"] and moment(row["expires_at"]),
+        created_at=moment(row["created_at"]),
         updated_at=moment(row["updated_at"]),
         intended_at=row["intended_at"] and moment(row["intended_at"]),
+        accepted_at=row["accepted_at"] and moment(row["accepted_at"]),
+        called_at=row["called_at"] and moment(row["called_at"]),
+        ended_at=row["ended_at"] and moment(row["ended_at"]),
+        took=row["took"],
+        axes=json.loads(row["axes"]),
+        file=row["file"],
+        line=row["line"],
         price=None if row["price"] is None else Money(row["price"], row["currency"]),
         cost=None if row["cost"] is None else Money(row["cost"], row["cost_currency"]),
         artifacts=artifacts,

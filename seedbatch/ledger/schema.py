@@ -10,7 +10,9 @@ from seedbatch import __version__
 from seedbatch.domain.errors import LedgerDamaged, LedgerNewer
 
 # As `migrations` holds them. The library that applies them takes longer to import than most readers to answer.
-MIGRATIONS: Final = ("0001_first_tables", "0002_callbacks", "0003_selections", "0004_vars", "0005_runs", "0006_shares")
+MIGRATIONS: Final = (
+    *("0001_first_tables", "0002_callbacks", "0003_selections", "0004_vars", "0005_runs", "0006_shares", "0007_views"),
+)
 
 
 def check_schema(connection: sqlite3.Connection, path: Path) -> None:

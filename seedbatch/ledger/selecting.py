@@ -12,6 +12,7 @@ from seedbatch.domain.selection import (
     Condition,
     Kind,
     Pattern,
+    Pick,
     Selection,
     Wild,
     address_patterns,
@@ -117,6 +118,8 @@ def _search(condition: Condition) -> _Search:
             return _of_model(condition.value)
         case Kind.BATCH:
             return _of_batch(condition.value)
+        case Kind.PICKED:
+            return _of_picks(condition.picks)
         case _:
             assert_never(condition.kind)
 
@@ -175,6 +178,18 @@ def _of_model(value: Pattern) -> _Search:
 
 def _of_batch(value: Pattern) -> _Search:
     return _of_batches(_fits("name", value))
+
+
+def _of_picks(picks: Iterable[Pick]) -> _Search:
+    """The first take of a job is also the one of a job without takes."""
+    names = [(batch, address + take) for batch, address in sorted(picks) for take in ("", "#1")]
+    ids = Clause(
+        "SELECT j.id AS id FROM json_each(?) p CROSS JOIN jobs j INDEXED BY jobs_address"
+        " ON j.address = json_extract(p.value, '$[1]') WHERE j.batch_id IN"
+        " (SELECT id FROM batches WHERE name = json_extract(p.value, '$[0]'))",
+        (to_json(names),),
+    )
+    return _Search(ids, ids, Clause(f"j.id IN ({ids.sql})", ids.values))
 
 
 def _scope(scope: Collection[str]) -> _Search:

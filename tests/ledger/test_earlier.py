@@ -12,7 +12,7 @@ import pytest
 from samples import NOON, batch, spec
 from sqlite_utils import Database
 
-from seedbatch.domain.errors import LedgerDamaged
+from seedbatch.domain.errors import LedgerDamaged, LedgerError
 from seedbatch.domain.selection import choice
 from seedbatch.domain.states import JobState
 from seedbatch.ledger.care import examine
@@ -89,6 +89,16 @@ def test_a_damaged_one_is_not_brought_up_to_date(old):
     before = applied(old)
     with pytest.raises(LedgerDamaged):
         bring_up_to_date(old)
+    assert applied(old) == before
+
+
+def test_a_view_of_somebodys_own_that_is_in_the_way_is_named(old):
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute("CREATE VIEW clips AS SELECT 1")
+    before = applied(old)
+    with pytest.raises(LedgerError, match="view clips already exists") as refused:
+        bring_up_to_date(old)
+    assert "drop yours" in refused.value.hint
     assert applied(old) == before
 
 

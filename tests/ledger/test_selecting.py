@@ -16,7 +16,19 @@ from samples import NOON, batch, claim, spec
 from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
 from seedbatch.domain.errors import LedgerDamaged, UsageError
 from seedbatch.domain.jobs import Limits, Request, SourceFile, address
-from seedbatch.domain.selection import Choice, Condition, Facts, Kind, Pattern, Selection, Wild, choice, parse, pattern
+from seedbatch.domain.selection import (
+    Choice,
+    Condition,
+    Facts,
+    Kind,
+    Pattern,
+    Selection,
+    Wild,
+    choice,
+    parse,
+    pattern,
+    pick_of,
+)
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.domain.work import Caps, Failure, JobName
 from seedbatch.ledger.care import examine
@@ -112,12 +124,20 @@ def facts(job, one) -> Facts:
 PIECES = st.sampled_from([*KEYS, *WORDS, "river[", "#2", "season=", "r", "timeout", "flagged", "seedance", "au", *Wild])
 PATTERNS = st.lists(PIECES, max_size=3).map(pattern)
 NAMES = st.sampled_from(["season", "ratio", "tag", "duration", "scale"])
+PICKS = st.frozensets(
+    st.tuples(
+        st.sampled_from(["autumn", "b", "c"]),
+        st.sampled_from([f"{key}{end}" for key in KEYS for end in ("", "x", "#2", "x#2", "[season=16:9]")]),
+    ).map(lambda pick: pick_of(*pick)),
+    max_size=6,
+)
 CONDITIONS = (
     st.builds(Condition, st.sampled_from([Kind.KEY, Kind.TAG, Kind.REASON, Kind.MODEL, Kind.BATCH]), PATTERNS)
     | st.builds(Condition, st.just(Kind.LABEL), PATTERNS, NAMES)
     | st.builds(Condition, st.just(Kind.LABEL), st.sampled_from(["null", "true", "5.0", "0.1", "1.0e+20"]).map(
         lambda text: Pattern((text,))), NAMES)
     | st.builds(Condition, st.just(Kind.STATE), st.sampled_from(JobState).map(lambda state: Pattern((str(state),))))
+    | st.builds(lambda picks: Condition(Kind.PICKED, picks=picks), PICKS)
 )  # fmt: skip
 SELECTIONS = st.lists(st.lists(CONDITIONS, min_size=1, max_size=3).map(tuple), min_size=1, max_size=3).map(
     lambda alternatives: Selection(tuple(alternatives))
@@ -157,6 +177,17 @@ def test_every_condition_begins_at_an_index(known, text):
     assert any("jobs" in step or "labels" in step or step.startswith("SEARCH") for step in steps)
     whole = [step for step in steps if step.startswith("SCAN") and "INDEX" not in step]
     assert [step for step in whole if step.split()[1] in {"j", "jobs", "l", "labels", "attempts", "a"}] == []
+
+
+def test_picks_are_found_by_their_addresses(known):
+    records, jobs = known
+    every = frozenset(pick_of(fact.batch, fact.address) for fact in jobs.values())
+    found = records.select(choice(["picked"]).picking(frozenset(sorted(every)[::3])))
+    assert {pick_of(job.batch, job.address) for job in found} == set(sorted(every)[::3])
+    where = selected(records._connection, choice(["picked"]).picking(every))
+    query = f"EXPLAIN QUERY PLAN SELECT j.id FROM jobs j WHERE {where.sql}"  # noqa: S608
+    steps = [step for *_, step in records._connection.execute(query, where.values)]
+    assert any("jobs_address" in step for step in steps)
 
 
 def test_a_choice_of_most_labels_is_tested_not_collected(known):

@@ -15,6 +15,7 @@ import click
 from seedbatch.cli import callbacks, options
 from seedbatch.cli.callbacks import Bind, read_bind
 from seedbatch.cli.loading import load_manifests
+from seedbatch.cli.picking import picking_declared
 from seedbatch.cli.spending import caps_of, forecast_lines, price_text
 from seedbatch.cli.words import count, say
 from seedbatch.domain.errors import Exit, UsageError
@@ -56,6 +57,7 @@ def command(
     sandbox: bool,
     selects: tuple[str, ...],
     excludes: tuple[str, ...],
+    picks: Path | None,
     yes: bool,
     no_wait: bool,
     no_download: bool,
@@ -93,11 +95,12 @@ def command(
     terms = Terms(
         *(tuple(map(str, paths)), selects, excludes),
         *(allow_unknown_model, allow_large_matrix, retry_failed, not no_reuse),
+        picks=str(picks or ""),
     )
     approved = plan_file_among(paths)
     if approved is not None:
         terms = approved.terms(terms, sandbox=sandbox)
-    choice = options.choice_of(terms.selects, terms.excludes)
+    choice = picking_declared(options.choice_of(terms.selects, terms.excludes), terms.paths, terms.picks)
     settings = options.settings_of(
         ledger=ledger,
         sandbox=sandbox,

@@ -8,6 +8,7 @@ from tempfile import NamedTemporaryFile
 
 import click
 
+from seedbatch.cli.options import only_manifests
 from seedbatch.cli.words import clean, count, more_about, problems_text, say
 from seedbatch.domain.errors import Exit, Problem, SeedbatchError
 
@@ -16,7 +17,12 @@ _STDIN = Path("-")
 
 @click.command("fmt")
 @click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True), metavar="MANIFEST..."
+    "paths",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="MANIFEST...",
+    callback=only_manifests,
 )
 @click.option(
     "--check", is_flag=True, help="Change nothing; name the files that would change, and exit 2 if any would."

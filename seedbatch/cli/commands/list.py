@@ -30,18 +30,22 @@ def command(
     states: tuple[str, ...],
     selects: tuple[str, ...],
     excludes: tuple[str, ...],
+    picks: Path | None,
     everything: bool,
     as_json: bool,
 ) -> None:
     """List jobs, one a line. Piped, the columns are separated by tabs."""
+    from seedbatch.cli.picking import picking_recorded
     from seedbatch.cli.reading import open_or_say
     from seedbatch.cli.tables import print_table
 
     choice = options.choice_of(selects, excludes)
-    records = open_or_say(options.settings_of(ledger=ledger, sandbox=sandbox))
+    settings = options.settings_of(ledger=ledger, sandbox=sandbox)
+    records = open_or_say(settings)
     if records is None:
         return
     try:
+        choice = picking_recorded(choice, records, settings, picks)
         found = records.select(choice, batches or None, [JobState(state) for state in states])
         jobs = _told(job for job in found if everything or job.standing is Standing.CURRENT)
         if as_json:

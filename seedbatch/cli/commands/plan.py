@@ -10,6 +10,7 @@ import click
 from seedbatch.cli import options
 from seedbatch.cli.loading import load_manifests
 from seedbatch.cli.markdown import plan_markdown
+from seedbatch.cli.picking import picking_declared
 from seedbatch.cli.plans import closing, left_out, plan_json, plan_lines
 from seedbatch.cli.spending import caps_of, forecast_lines
 from seedbatch.cli.words import fitted, say
@@ -39,6 +40,7 @@ def command(
     sandbox: bool,
     selects: tuple[str, ...],
     excludes: tuple[str, ...],
+    picks: Path | None,
     prices: Path | None,
     allow_unknown_model: bool,
     allow_large_matrix: bool,
@@ -67,12 +69,13 @@ def command(
     from seedbatch.wiring import identity_of, open_records, refuse_a_lost_ledger
 
     refuse_plan_files(paths)
-    choice = options.choice_of(selects, excludes)
     settings = options.settings_of(ledger=ledger, sandbox=sandbox, prices=prices)
     terms = Terms(
         *(tuple(map(str, paths)), selects, excludes),
         *(allow_unknown_model, allow_large_matrix, retry_failed, not no_reuse),
+        picks=str(picks or ""),
     )
+    choice = picking_declared(options.choice_of(selects, excludes), terms.paths, terms.picks)
     batches = load_manifests(terms, settings)
     refuse_a_lost_ledger(settings)
     records = open_records(settings)

@@ -30,6 +30,7 @@ def command(
     keys: tuple[str, ...],
     selects: tuple[str, ...],
     excludes: tuple[str, ...],
+    picks: Path | None,
     ledger: Path | None,
     sandbox: bool,
     yes: bool,
@@ -39,6 +40,7 @@ def command(
     Name them, or select them: of the selected ones those that are failed, expired or abandoned are meant.
     What moderation refused is never sent again unchanged: edit its prompt instead.
     """
+    from seedbatch.cli.picking import picking_recorded
     from seedbatch.cli.reading import open_or_say
 
     if not keys and not selects:
@@ -51,6 +53,7 @@ def command(
     if records is None:
         return int(Exit.OK)
     try:
+        choice = picking_recorded(choice, records, settings, picks)
         jobs = [_held(records, key) for key in dict.fromkeys(keys)] or _selected(records, choice)
     finally:
         records.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from seedbatch.domain.selection import (
     matches,
     parse,
     pattern,
+    pick_of,
     unknown_label,
 )
 from seedbatch.domain.states import FailureClass, JobState
@@ -201,6 +203,7 @@ CONDITIONS = (
     | st.builds(Condition, st.just(Kind.LABEL), PATTERNS, NAMES)
     | st.builds(Condition, st.just(Kind.STATE), st.sampled_from(JobState).map(lambda state: Pattern((str(state),))))
     | st.builds(Condition, st.just(Kind.REASON), st.sampled_from(FailureClass).map(lambda one: Pattern((str(one),))))
+    | st.just(Condition(Kind.PICKED))
 )
 SELECTIONS = st.lists(st.lists(CONDITIONS, min_size=1, max_size=4).map(tuple), min_size=1, max_size=4).map(
     lambda alternatives: Selection(tuple(alternatives))
@@ -263,3 +266,19 @@ def test_nothing_takes_long():
     for text in ("=" * 10_000, "a," * 5_000, ":" * 10_000):
         assert len(parsed(text).message) < 400
     assert time.process_time() - begun < 5
+
+
+def test_picked_is_a_word_of_its_own():
+    picks = frozenset({pick_of("autumn", RIVER.address), pick_of("autumn", "market#1")})
+    assert choice(["picked"]).asks_for_picks
+    assert choice(["tag:hero picked"]).picking(picks).takes(RIVER)
+    assert choice(["picked,tag:hero"]).picking(picks).takes(RIVER)
+    assert not choice([], ["picked"]).picking(picks).takes(RIVER)
+    assert not choice(["picked"]).takes(RIVER)
+    assert choice(["picked"]).picking(picks).takes(replace(RIVER, address="market"))
+    assert not choice(["picked"]).picking(picks).takes(replace(RIVER, batch="spring"))
+    # A job of that name is still named by its kind, and whatever is only like the word is one of keys.
+    for text in ("key:picked", "picked*", '"picked"', "picked[ratio=16:9]", "picked#2"):
+        assert not choice([text]).asks_for_picks
+    with pytest.raises(UsageError, match="word of its own"):
+        choice(["picked:yes"])
