@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "Tell where everything stands.",
     "list": "List jobs, one a line.",
     "show": "Tell the whole story of a job.",
+    "report": "Write a gallery of the clips, as one folder of HTML.",
     "resolve": "Settle a job that is in doubt.",
     "retry": "Want failed, expired or abandoned jobs again.",
     "abandon": "Give up unfinished jobs.",
