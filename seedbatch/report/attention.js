@@ -11,7 +11,7 @@ gallery.attention = (() => {
     moderation: ["Moderation refused it. Unchanged it would be refused again: change the prompt in the manifest, then apply.", false],
     invalid: ["The provider does not accept the request as it is: change it in the manifest, then apply.", false],
     credits: ["The account had no credits left. Once it has, want it again.", true],
-    provider: ["The provider failed and says that it may be tried again.", true],
+    provider: ["The provider failed; another try may succeed.", true],
     timeout: ["The provider gave up after its own time limit.", true],
     cancelled: ["The task was cancelled at the provider.", true],
     no_output: ["The task succeeded and offered no file.", true],
@@ -19,6 +19,8 @@ gallery.attention = (() => {
     expired: ["The links were dead before the files were fetched.", true],
     abandoned: ["A person gave it up.", true],
   };
+
+  const AGAIN = "The next apply of the manifest sends it again.";
 
   const risks = (job) => job.state === "succeeded" && job.expires && job.expires - Date.now() < DAY;
   const kind = (job) => job.failure || job.state;
@@ -33,7 +35,7 @@ gallery.attention = (() => {
     if (job.state === "running" || job.state === "submitting") return [typed(command("collect", "--watch"), "the command")];
     if (!held(job)) return [];
     const [means, again] = MEANS[kind(job)] ?? ["", true];
-    return [make("p", {}, means), ...(again ? [typed(command("retry", address(job)), "the command")] : [])];
+    return [make("p", {}, means), ...(again ? [typed(command("retry", address(job)), "the command"), make("p", {}, AGAIN)] : [])];
   }
 
   function doubtful(job) {
@@ -79,9 +81,10 @@ gallery.attention = (() => {
     const what = group.length === 1 ? [address(first)] : ["--select", quoted(batches.length === 1 ? `${select},batch:${batches[0]}` : select)];
     return make("article.group", {},
       make("h3", {}, make("span.number", {}, String(group.length)), ` ${state(kind(first))}`),
-      first.reason ? foreign(first.reason, "p").cloneNode(true) : null,
+      first.reason ? foreign(first.reason, "p") : null,
       make("p.means", {}, means),
       again ? typed(command("retry", ...what), "the command") : null,
+      again ? make("p.means", {}, AGAIN) : null,
       listed(group.slice(0, SHOWN), open, (job) => [job.task ?? "", job.cost ? money(job.cost) : ""].filter(Boolean).join(" · ")),
       more(group, first.state, filter));
   }

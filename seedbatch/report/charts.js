@@ -2,7 +2,7 @@
 "use strict";
 
 gallery.charts = (() => {
-  const { make, foreign, count, about, span, money, sum, number } = gallery.words;
+  const { make, foreign, count, when, span, money, sum, number, state } = gallery.words;
   const SVG = "http://www.w3.org/2000/svg";
   const WIDE = 960;
   const LANES = 240; // more jobs than these are drawn as areas alone
@@ -40,18 +40,21 @@ gallery.charts = (() => {
     const moments = tries.flatMap((one) => [one.sent, one.finished ?? one.ended, one.stored]).filter(Boolean);
     const [from, to] = [Math.min(...spread(moments)), Math.max(...spread(moments), Math.min(...spread(moments)) + 1000)];
     const x = (at) => 8 + ((at - from) / (to - from)) * (WIDE - 16);
-    const says = `${count(tries.length, "submission")} from ${about(from)} to ${about(to)}, ${span((to - from) / 1000)} in all.`;
+    const says = `${count(tries.length, "submission")}, from ${when(from)} on for ${span((to - from) / 1000)}.`;
     const lanes = tries.length <= LANES ? drawLanes(tries, x, from, to) : null;
-    return section("Timeline", says, legend(), area(tries, x, from, to), lanes);
+    return section("Timeline", says, area(tries, x, from, to), lanes && legend(tries), lanes);
   }
 
   const spread = (values) => [values.reduce((one, other) => Math.min(one, other)), values.reduce((one, other) => Math.max(one, other))];
   const done = (one) => one.finished ?? one.ended;
 
-  function legend() {
-    return make("ul.legend", {}, ...[["at", "at the provider"], ["wait", "finished, not stored yet"], ["kept", "stored"], ["lost", "ended without a file"]]
-      .map(([kind, words]) => make("li", { "data-kind": kind }, words)));
+  function legend(tries) {
+    const kinds = [["at", "at the provider"], ["wait", "finished, not stored yet"], ["kept", "stored"], ["lost", "ended without a file"]];
+    if (tries.some(doubtful)) kinds.push(["doubt", "in doubt"]);
+    return make("ul.legend", {}, ...kinds.map(([kind, words]) => make("li", { "data-kind": kind }, words)));
   }
+
+  const doubtful = (one) => !one.outcome && one.job.state === "in_doubt";
 
   // How many are at the provider at each moment, as an area.
   function area(tries, x, from, to) {
@@ -59,8 +62,11 @@ gallery.charts = (() => {
     const steps = 240;
     const levels = new Array(steps + 1).fill(0);
     const step = (at) => Math.max(0, Math.min(steps, Math.round(((at - from) / (to - from)) * steps)));
-    for (const one of tries) for (let at = step(one.sent); at <= step(done(one) ?? to); at += 1) levels[at] += 1;
-    const most = Math.max(...levels);
+    for (const one of tries) {
+      if (doubtful(one)) continue;
+      for (let at = step(one.sent); at <= step(done(one) ?? to); at += 1) levels[at] += 1;
+    }
+    const most = Math.max(1, ...levels);
     const y = (level) => height - 24 - (level / most) * (height - 48);
     const points = levels.map((level, at) => `${x(from + ((to - from) * at) / steps).toFixed(1)},${y(level).toFixed(1)}`);
     return make("figure", {}, chart(`At most ${most} at the provider at once`, height,
@@ -89,7 +95,7 @@ gallery.charts = (() => {
       const bar = (kind, begin, until) => svg("rect", { x: x(begin).toFixed(1), y, width: Math.max(1, x(until) - x(begin)).toFixed(1), height: thick, class: kind, rx: 1 });
       const name = svg("title", {});
       name.textContent = `${one.batch}/${one.job.address}: ${one.took ? span(one.took) : one.outcome ?? "open"}`;
-      const parts = [bar("at", one.sent, end)];
+      const parts = [bar(doubtful(one) ? "doubt" : "at", one.sent, end)];
       if (one.stored) parts.push(bar("wait", end, one.stored), svg("circle", { cx: x(one.stored).toFixed(1), cy: y + thick / 2, r: Math.min(4, thick / 2 + 1), class: "kept" }));
       else if (one.outcome) parts.push(svg("path", { d: cross(x(end), y + thick / 2, Math.min(4, thick / 2 + 1)), class: "lost" }));
       return [svg("g", {}, name, ...parts)];
@@ -119,7 +125,8 @@ gallery.charts = (() => {
     const high = Math.max(...bins);
     const x = (value) => 8 + (value / most) * (WIDE - 16);
     const width = (WIDE - 16) / 48;
-    const says = `${count(sorted.length, "task")}: half within ${span(at(0.5))}, nine in ten within ${span(at(0.9))}, the slowest ${span(sorted.at(-1))}`;
+    const says = sorted.length === 1 ? `1 task: ${span(sorted[0])}`
+      : `${count(sorted.length, "task")}: half within ${span(at(0.5))}, nine in ten within ${span(at(0.9))}, the slowest ${span(sorted.at(-1))}`;
     return make("figure", {}, make("figcaption", {}, foreign(model), make("span", {}, says)), chart(says, 96,
       ...bins.map((each, bin) => (each ? svg("rect", { x: (8 + bin * width + 1).toFixed(1), y: (72 - (each / high) * 64).toFixed(1), width: (width - 2).toFixed(1), height: ((each / high) * 64).toFixed(1), class: "at" }) : null)),
       svg("line", { x1: 8, x2: WIDE - 8, y1: 72, y2: 72, class: "axis" }),
@@ -134,8 +141,11 @@ gallery.charts = (() => {
     const priced = all.filter((one) => one.cost);
     if (!priced.length) return section("Cost", "No price is known for any of these: a price table in seedbatch.toml tells it, see docs/money.md.");
     const unpriced = all.filter((one) => !one.cost && one.attempts).length;
-    const says = `${sum(priced.map((one) => one.cost))} at most${unpriced ? `, and ${count(unpriced, "job")} of unknown price` : ""}.`;
-    return section("Cost", says, table("By batch", priced, (one) => one.batch), table("By model", priced, (one) => one.model), table("By state", priced, (one) => gallery.words.state(one.state)));
+    const kept = priced.filter((one) => one.state === "completed").length;
+    const says = [`${sum(priced.map((one) => one.cost))} at most`, unpriced ? `and ${count(unpriced, "job")} of unknown price` : "",
+      kept ? `for ${count(kept, "stored result")}` : ""].filter(Boolean).join(", ");
+    return section("Cost", `${says}.`, table("By state", priced, (one) => state(one.state)),
+      table("By batch", priced, (one) => one.batch), table("By model", priced, (one) => one.model));
   }
 
   function table(title, priced, by) {
@@ -146,11 +156,18 @@ gallery.charts = (() => {
       sums.set(key, [micros + one.cost[0], jobs + 1]);
     }
     const rows = [...sums].map(([key, [micros, jobs]]) => [...JSON.parse(key), micros, jobs]).sort((one, other) => other[2] - one[2]);
+    if (rows.length < 2 && title !== "By state") return null; // says what the sum said
     const most = rows[0][2] || 1;
-    return make("table.costs", {}, make("caption", {}, title), make("thead", {}, make("tr", {}, ...["", "Jobs", "Each", "Cost at most", ""].map((head) => (head ? make("th", { scope: "col" }, head) : make("td"))))),
+    return make("table.costs", {}, make("caption", {}, title), make("thead", {}, make("tr", {}, ...["", "Jobs", "On average", "At most", ""].map((head) => (head ? make("th", { scope: "col" }, head) : make("td"))))),
       make("tbody", {}, ...rows.slice(0, 24).map(([name, currency, micros, jobs]) => make("tr", {}, make("th", { scope: "row" }, foreign(name)), make("td", {}, number(jobs)),
-        make("td", {}, money([Math.round(micros / jobs), currency])), make("td", {}, money([micros, currency])),
+        make("td", {}, money([average(micros, jobs), currency])), make("td", {}, money([micros, currency])),
         make("td.bar", {}, svg("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { x: 0, y: 0, width: ((micros / most) * 100).toFixed(2), height: 8, class: "at" })))))));
+  }
+
+  // To a hundredth, or to what is left of one where that would be nothing.
+  function average(micros, jobs) {
+    const exact = micros / jobs;
+    return exact >= 1e4 ? Math.round(exact / 1e4) * 1e4 : Math.round(exact);
   }
 
   return { render };

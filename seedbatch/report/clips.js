@@ -22,7 +22,8 @@ gallery.clips = (() => {
     if (file?.poster) return make("img", { src: `posters/${file.poster}`, alt: "", decoding: "async", draggable: "false" });
     if (file?.media) return blank(job, isClip(file) ? "clip" : "image", "no poster");
     if (file) return blank(job, "not on disk", "");
-    return blank(job, state(job.state), job.failure ? state(job.failure) : "");
+    const kept = job.earlier?.find((one) => one.files);
+    return blank(job, state(job.state), job.failure ? state(job.failure) : kept ? `revision ${kept.revision} is there` : "");
   }
 
   function blank(job, word, more) {
@@ -65,9 +66,10 @@ gallery.clips = (() => {
 
   // A clip or an image in full.
   function full(job, file, { loop = true, controls = true } = {}) {
-    if (!file?.media) return make("div.stand", {}, picture(job, file));
+    if (!file?.media) return picture(job, file);
     if (!isClip(file)) return make("img", { src: source(file), alt: `${job.address}, the whole image` });
-    const video = make("video", { src: source(file), controls, poster: file.poster ? `posters/${file.poster}` : null, "aria-label": `${job.address}, clip` });
+    const poster = file.poster ? `posters/${file.poster}` : null;
+    const video = make("video", { src: source(file), controls, poster, "aria-label": `${job.address}, clip` });
     Object.assign(video, { muted: true, loop, playsInline: true, preload: "auto" });
     if (!still.matches) video.autoplay = true;
     return video;

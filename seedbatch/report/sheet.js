@@ -59,11 +59,10 @@ gallery.sheet = (() => {
   }
 
   function columns(room) {
+    if (room < 480) return size > 320 ? 1 : size < 200 ? 3 : 2; // on a phone
     const fit = Math.max(1, Math.round((room + GAP) / (size + GAP)));
-    const least = room < 420 ? Math.min(2, Math.max(1, Math.round(room / size) || 1)) : fit;
     const takes = mostTakes();
-    const most = Math.max(least, 1);
-    return takes > 1 && most > takes ? most - (most % takes) : most;
+    return takes > 1 && fit > takes ? fit - (fit % takes) : fit;
   }
 
   // If most jobs come in groups of the same number of takes, rows of whole groups leave no holes.
@@ -101,7 +100,7 @@ gallery.sheet = (() => {
     for (const group of groups()) {
       const name = jobs[group[0]].batch;
       if (several && name !== batch) {
-        rows.push({ top, height: HEADING, batch: name });
+        rows.push({ top, height: HEADING, batch: name, jobs: jobs.filter((job) => job.batch === name).length });
         top += HEADING;
         row = null;
       }
@@ -174,8 +173,7 @@ gallery.sheet = (() => {
   }
 
   function heading(row) {
-    const here = jobs.filter((job) => job.batch === row.batch);
-    const title = make("h2", {}, foreign(row.batch), make("span.facts", {}, count(here.length, "job")));
+    const title = make("h2", {}, foreign(row.batch), make("span.facts", {}, count(row.jobs, "job")));
     title.style.transform = `translateY(${row.top}px)`;
     return title;
   }
@@ -206,7 +204,8 @@ gallery.sheet = (() => {
     const axes = Object.values(job.axes ?? {}).map(gallery.words.value).join(" · ");
     const line = make("span.marks");
     marks.forEach((mark_, index) => line.append(make(index === 0 && job.state !== "completed" ? "span.state" : "span", {}, mark_)));
-    return make("span.caption", {}, make("span.name", {}, foreign(name(job))), axes ? foreign(axes, "bdi") : make("bdi.prompt", {}, job.input?.prompt ?? ""), line);
+    const second = axes ? foreign(axes) : make("bdi.prompt", {}, job.input?.prompt ?? "");
+    return make("span.caption", {}, make("span.name", {}, foreign(name(job))), second, line);
   }
 
   // The key without its axes, which stand on a line of their own.
@@ -216,7 +215,8 @@ gallery.sheet = (() => {
   }
 
   function told(job) {
-    return [job.address, state(job.state), job.failure ? state(job.failure) : "", job.standing ? "no longer in the manifest" : ""].filter(Boolean).join(", ");
+    const words = [job.address, state(job.state), job.failure && state(job.failure), job.standing && "no longer in the manifest"];
+    return words.filter(Boolean).join(", ");
   }
 
   const at = (node) => (node ? Number(node.dataset.index) : null);
@@ -279,8 +279,10 @@ gallery.sheet = (() => {
     return row ? row.items[0] : 0;
   }
 
+  // Tab reaches one card: the current one, or the first that is drawn where that one is far away.
   function mark() {
-    for (const [index, node] of nodes) node.querySelector("button").tabIndex = index === current || (!nodes.has(current) && index === Math.min(...nodes.keys())) ? 0 : -1;
+    const reached = nodes.has(current) ? current : Math.min(...nodes.keys());
+    for (const [index, node] of nodes) node.querySelector("button").tabIndex = index === reached ? 0 : -1;
   }
 
   return { begin, show, resize, focus, arrange, name, told };

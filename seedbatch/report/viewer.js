@@ -27,7 +27,7 @@ gallery.viewer = (() => {
     jobs = among;
     go(at);
     if (!dialog.open) dialog.showModal();
-    dialog.querySelector(".close").focus();
+    dialog.querySelector('[data-does="close"]').focus();
   }
 
   function go(to) {
@@ -39,34 +39,52 @@ gallery.viewer = (() => {
 
   const job = () => jobs[index];
   // The job as it is, or as an earlier revision was: what a revision does not say itself is the job's.
-  const shown = () => (revision === null ? job() : { ...job(), failure: "", reason: "", files: [], attempts: [], task: "", cost: null, stored: 0, ...job().earlier[revision] });
+  const NOTHING = { failure: "", reason: "", files: [], attempts: [], task: "", cost: null, stored: 0 };
+  const shown = () => (revision === null ? job() : { ...job(), ...NOTHING, ...job().earlier[revision] });
 
   function draw() {
     const focused = document.activeElement?.dataset?.does;
     dialog.querySelectorAll("video").forEach(gallery.clips.release);
     const one = shown();
-    dialog.replaceChildren(top(one), make("div.stage", {}, ...(beside ? takes() : [stand(one)])), strips(one), facts(one));
+    const figures = beside ? takes() : [stand(one)];
+    const stage = make("div.stage", {}, ...figures);
+    share(stage, figures.length, gallery.clips.aspect(one));
+    dialog.replaceChildren(top(one), stage, strips(one), facts(one));
     dialog.classList.toggle("beside", beside);
     if (focused) dialog.querySelector(`[data-does="${focused}"]:not(:disabled)`)?.focus();
     dialog.scrollTop = 0;
   }
 
-  function top(one) {
-    const title = make("h2", { id: "viewer-title" }, foreign(one.address));
-    const where = make("p.facts", {}, make("span", {}, foreign(one.batch)), make("span", {}, `${index + 1} of ${count(jobs.length, "job")}`),
-      one.revision > 1 || revision !== null ? make("span", {}, `revision ${one.revision}`) : null, make("span.state", { "data-state": one.state }, state(one.state)));
-    const several = siblings().length > 1;
-    return make("header", {}, make("div", {}, title, where), make("div.buttons", {},
-      several ? make("button", { type: "button", "data-does": "beside", "aria-pressed": String(beside), onclick: compare }, "Takes side by side") : null,
-      make("button", { type: "button", "data-does": "back", disabled: index === 0, onclick: () => go(index - 1) }, "Previous"),
-      make("button", { type: "button", "data-does": "on", disabled: index === jobs.length - 1, onclick: () => go(index + 1) }, "Next"),
-      make("button.close", { type: "button", "data-does": "close", onclick: () => dialog.close() }, "Close")));
+  // So many columns and rows that each picture is as large as can be.
+  function share(stage, pictures, aspect) {
+    let best = [1, pictures, 0];
+    for (let across = 1; across <= pictures; across += 1) {
+      const down = Math.ceil(pictures / across);
+      const wide = Math.min((innerWidth * 0.68) / across, ((innerHeight * 0.7) / down - 34) * aspect);
+      if (wide > best[2]) best = [across, down, wide];
+    }
+    stage.style.setProperty("--across", String(best[0]));
+    stage.style.setProperty("--down", String(best[1]));
   }
+
+  function top(one) {
+    const old = one.revision > 1 || revision !== null;
+    const where = make("p.facts", {}, make("span", {}, foreign(one.batch)), make("span", {}, `${index + 1} of ${count(jobs.length, "job")}`),
+      old ? make("span", {}, `revision ${one.revision}`) : null, make("span.state", { "data-state": one.state }, state(one.state)));
+    const title = make("h2", { id: "viewer-title" }, foreign(one.address));
+    return make("header", {}, make("div", {}, title, where), make("div.buttons", {},
+      siblings().length > 1 ? does("beside", "Takes side by side", compare, { "aria-pressed": String(beside) }) : null,
+      does("back", "Previous", () => go(index - 1), { disabled: index === 0 }),
+      does("on", "Next", () => go(index + 1), { disabled: index === jobs.length - 1 }),
+      does("close", "Close", () => dialog.close())));
+  }
+
+  const does = (name, words, action, more = {}) => make("button", { type: "button", "data-does": name, onclick: action, ...more }, words);
 
   // The picture, or what there is to say and to type where there is none.
   function stand(one) {
     const found = one.files?.[file];
-    if (found) return make("figure", {}, gallery.clips.full(one, found));
+    if (found) return fitted(gallery.clips.full(one, found), { ...one, files: [found] }, null);
     return make("div.stand", {}, make("p.word", {}, state(one.state) + (one.failure ? `: ${state(one.failure)}` : "")),
       one.reason ? foreign(one.reason, "p") : null, ...gallery.attention.advice(one));
   }
@@ -81,35 +99,47 @@ gallery.viewer = (() => {
   function takes() {
     return siblings().map(([one, at]) => {
       const look = make("button", { type: "button", onclick: () => { beside = false; go(at); } }, `Take ${one.take}`);
-      const picture = one.files?.[0] ? gallery.clips.full(one, one.files[0], { controls: false }) : make("div.stand", {}, gallery.clips.picture(one));
-      return make("figure.take", {}, picture, make("figcaption", {}, look, make("span", {}, [state(one.state), one.cost ? money(one.cost) : ""].filter(Boolean).join(" · "))));
+      const tells = [state(one.state), one.cost ? money(one.cost) : ""].filter(Boolean).join(" · ");
+      const caption = make("figcaption", {}, look, make("span", {}, tells));
+      return fitted(gallery.clips.full(one, one.files?.[0], { controls: false }), one, caption);
     });
+  }
+
+  // A picture in its own ratio, so that a clip's controls end where it ends.
+  function fitted(picture, one, caption) {
+    picture.style.setProperty("--aspect", String(gallery.clips.aspect(one)));
+    return make("figure", {}, picture, caption);
   }
 
   // Small pictures to go by: the files of this job, its takes, its revisions.
   function strips(one) {
-    const several = siblings();
-    const revisions = [job(), ...(job().earlier ?? [])];
-    return make("div.strips", {},
-      (one.files?.length ?? 0) > 1 ? strip("Files", one.files.map((each, at) => frame(one, each, `file ${at + 1}`, at === file, () => { file = at; draw(); }))) : null,
-      several.length > 1 ? strip("Takes", several.map(([each, at]) => frame(each, each.files?.[0], `take ${each.take}`, at === index, () => go(at)))) : null,
-      revisions.length > 1 ? strip("Revisions", revisions.map((each, at) => frame(each, each.files?.[0], `revision ${each.revision}`,
-        at - 1 === (revision ?? -1), () => { revision = at ? at - 1 : null; file = 0; draw(); }))) : null);
+    const files = (one.files ?? []).map((each, at) => frame(one, each, `file ${at + 1}`, at === file, () => { file = at; draw(); }));
+    const takes_ = siblings().map(([each, at]) => frame(each, each.files?.[0], `take ${each.take}`, at === index, () => go(at)));
+    const revisions = [job(), ...(job().earlier ?? [])].map((each, at) =>
+      frame(each, each.files?.[0], `revision ${each.revision}`, at === (revision ?? -1) + 1, () => {
+        revision = at ? at - 1 : null;
+        file = 0;
+        draw();
+      }));
+    return make("div.strips", {}, strip("Files", files), strip("Takes", takes_), strip("Revisions", revisions));
   }
 
-  const strip = (title, frames) => make("section.strip", { "aria-label": title }, make("h3", {}, title), make("div", {}, ...frames));
+  function strip(title, frames) {
+    if (frames.length < 2) return null;
+    return make("section.strip", { "aria-label": title }, make("h3", {}, title), make("div", {}, ...frames));
+  }
 
   function frame(one, found, name, pressed, chosen) {
-    const button = make("button", { type: "button", "aria-pressed": String(pressed), "data-does": name }, make("span.matte", {}, gallery.clips.picture(one, found)), make("span", {}, name));
-    button.addEventListener("click", chosen);
-    return button;
+    const matte = make("span.matte", {}, gallery.clips.picture(one, found));
+    return make("button", { type: "button", "aria-pressed": String(pressed), "data-does": name, onclick: chosen }, matte, make("span", {}, name));
   }
 
   function facts(one) {
     const found = one.files?.[file];
-    return make("div.told", {},
+    const input = Object.entries(one.input ?? {}).filter(([name]) => name !== "prompt");
+    return make("div.told", { tabindex: "0", role: "region", "aria-label": "What is known of it" },
       one.input?.prompt ? make("section", {}, make("h3", {}, "Prompt"), prompt(one.input.prompt)) : null,
-      part("Request", [["model", foreign(one.model)], ...Object.entries(one.input ?? {}).filter(([name]) => name !== "prompt").map(([name, each]) => [name, foreign(value(each))])]),
+      part("Request", [["model", foreign(one.model)], ...input.map(([name, each]) => [name, foreign(value(each))])]),
       part("Job", [
         ["state", state(one.state) + (one.failure ? ` (${state(one.failure)})` : "")],
         ["reason", one.reason ? foreign(one.reason) : null],
@@ -118,15 +148,21 @@ gallery.viewer = (() => {
         ["link dies", one.state === "succeeded" && one.expires ? when(one.expires) : null],
         ["tags", one.tags?.length ? foreign(one.tags.join(", ")) : null],
         ["task", one.task ? copyable(one.task, "the task id") : null],
-        ["story", copyable(command("show", quoted(`${one.batch}/${one.address}`)), "the command")],
       ]),
-      ...(one.files?.length ? [part(one.files.length > 1 ? `File ${file + 1}` : "File", [
-        ["name", found.media ? make("a", { href: gallery.clips.source(found), download: found.name }, foreign(found.name)) : foreign(found.name)],
-        ["size", [found.size ? `${found.size[0]} × ${found.size[1]}` : "", found.seconds ? span(found.seconds) : "", bytes(found.bytes)].filter(Boolean).join(", ")],
-        ["SHA-256", copyable(found.sha256, "the SHA-256")],
-        ["on disk", found.media ? null : "gone, or changed since it was stored"],
-      ])] : []),
+      make("section", {}, make("h3", {}, "The whole story"), copyable(command("show", quoted(`${one.batch}/${one.address}`)), "the command")),
+      found ? part(one.files.length > 1 ? `File ${file + 1}` : "File", described(found)) : null,
       ...(one.attempts ?? []).map((attempt) => part(one.attempts.length > 1 ? `Attempt ${attempt.number}` : "Times", times(one, attempt))));
+  }
+
+  function described(found) {
+    const name = foreign(found.name);
+    const size = [found.size ? `${found.size[0]} × ${found.size[1]}` : "", found.seconds ? span(found.seconds) : "", bytes(found.bytes)];
+    return [
+      ["name", found.media ? make("a", { href: gallery.clips.source(found), download: found.name }, name) : name],
+      ["size", size.filter(Boolean).join(", ")],
+      ["SHA-256", copyable(found.sha256, "the SHA-256")],
+      ["on disk", found.media ? null : "gone, or changed since it was stored"],
+    ];
   }
 
   function prompt(text) {
@@ -153,17 +189,23 @@ gallery.viewer = (() => {
   function part(title, members) {
     const told = members.filter(([, each]) => each !== null && each !== undefined && each !== "");
     if (!told.length) return null;
-    return make("section", {}, make("h3", {}, title), make("dl", {}, ...told.map(([name, each]) => make("div", {}, make("dt", {}, foreign(name)), make("dd", {}, each)))));
+    const rows = told.map(([name, each]) => make("div", {}, make("dt", {}, foreign(name)), make("dd", {}, each)));
+    return make("section", {}, make("h3", {}, title), make("dl", {}, ...rows));
   }
 
   // Arrows leaf through the sheet, except where they move something else: a playing clip with its own controls.
   function steer(event) {
     if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("video, input")) return;
-    const does = { ArrowRight: () => go(index + 1), ArrowLeft: () => go(index - 1), Home: () => go(0), End: () => go(jobs.length - 1),
-      s: () => siblings().length > 1 && compare(), " ": () => (event.target.closest("button, a") ? null : pause()) }[event.key];
-    if (!does || (event.key === " " && event.target.closest("button, a"))) return;
+    const pressed = event.target.closest("button, a") !== null; // Space presses it
+    const action = {
+      ArrowRight: () => go(index + 1),
+      ArrowLeft: () => go(index - 1),
+      s: siblings().length > 1 ? compare : undefined,
+      " ": pressed ? undefined : pause,
+    }[event.key];
+    if (!action) return;
     event.preventDefault();
-    does();
+    action();
   }
 
   function pause() {

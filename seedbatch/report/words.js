@@ -20,7 +20,7 @@ gallery.words = (() => {
 
   // Foreign text: whatever its direction, it cannot reach the text around it.
   function foreign(text, what = "bdi") {
-    const made = make(what);
+    const made = make(what, { dir: "auto" });
     made.textContent = text;
     return made;
   }
@@ -79,7 +79,7 @@ gallery.words = (() => {
 
   // A command or an identity, with a button that copies it.
   function copyable(text, label) {
-    const code = foreign(text, "code");
+    const code = make("code", { dir: "ltr" }, text);
     const button = make("button.copy", { type: "button", "aria-label": `Copy ${label}` }, "Copy");
     button.addEventListener("click", async () => {
       const done = await copied(text, code);
