@@ -148,8 +148,18 @@
     gallery.viewer.begin(closed);
     for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => show(button.dataset.view));
     byId("find").addEventListener("input", () => { gallery.filter.search(byId("find").value); refresh(); });
-    byId("find").addEventListener("keydown", (event) => { if (event.key === "Enter" && view === "sheet") gallery.sheet.focus(0); });
-    byId("clear").addEventListener("click", () => { gallery.filter.clear(); byId("find").value = ""; refresh(); say("Filters cleared"); byId("find").focus(); });
+    byId("find").addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || view !== "sheet") return;
+      event.preventDefault(); // or it would press the card that has the focus then
+      gallery.sheet.focus(0);
+    });
+    byId("clear").addEventListener("click", () => {
+      gallery.filter.clear();
+      byId("find").value = "";
+      refresh();
+      byId("find").focus();
+      say("Filters cleared");
+    });
     byId("size").addEventListener("input", () => gallery.sheet.resize(Number(byId("size").value)));
     byId("facets-toggle").addEventListener("click", () => {
       const open = byId("facets-toggle").getAttribute("aria-expanded") !== "true";

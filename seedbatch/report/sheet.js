@@ -244,22 +244,29 @@ gallery.sheet = (() => {
       PageDown: below(rowsInView()), PageUp: below(-rowsInView()) }[event.key];
     if (to === undefined || event.target.closest("button") === null) return;
     event.preventDefault();
+    const column = ["ArrowDown", "ArrowUp", "PageDown", "PageUp"].includes(event.key) ? goal() : null;
     focus(to);
+    kept = column;
   }
+
+  // The column that Up and Down keep to, also across rows that are shorter.
+  const goal = () => kept ?? position(current)[1];
+  let kept = null;
 
   const next = (by) => Math.max(0, Math.min(jobs.length - 1, current + by));
   const rowsInView = () => Math.max(1, Math.floor(innerHeight / (rows.find((row) => row.items)?.height ?? innerHeight)));
 
   function below(by) {
-    const [row, column] = position(current);
+    const [row] = position(current);
     const real = rows.filter((one) => one.items);
     const target = real[Math.max(0, Math.min(real.length - 1, real.indexOf(row) + by))];
-    return target.items[Math.min(column, target.items.length - 1)];
+    return target.items[Math.min(goal(), target.items.length - 1)];
   }
 
   function focus(index) {
     if (index < 0 || index >= jobs.length) return;
     current = index;
+    kept = null;
     reveal(index, "nearest");
     draw();
     nodes.get(index)?.querySelector("button").focus({ preventScroll: true });

@@ -15,12 +15,21 @@ gallery.viewer = (() => {
   function begin(back) {
     closed = back;
     dialog.addEventListener("keydown", steer);
-    dialog.addEventListener("close", () => {
-      dialog.querySelectorAll("video").forEach(gallery.clips.release);
-      dialog.replaceChildren();
-      closed(index);
-    });
-    dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+    dialog.addEventListener("cancel", (event) => { event.preventDefault(); shut(); });
+    dialog.addEventListener("close", leave); // a browser may close it without asking
+  }
+
+  // At once: the event of closing comes later, and the focus would rest elsewhere meanwhile.
+  function shut() {
+    dialog.close();
+    leave();
+  }
+
+  function leave() {
+    if (!dialog.childElementCount) return;
+    dialog.querySelectorAll("video").forEach(gallery.clips.release);
+    dialog.replaceChildren();
+    closed(index);
   }
 
   function open(among, at) {
@@ -76,7 +85,7 @@ gallery.viewer = (() => {
       siblings().length > 1 ? does("beside", "Takes side by side", compare, { "aria-pressed": String(beside) }) : null,
       does("back", "Previous", () => go(index - 1), { disabled: index === 0 }),
       does("on", "Next", () => go(index + 1), { disabled: index === jobs.length - 1 }),
-      does("close", "Close", () => dialog.close())));
+      does("close", "Close", shut)));
   }
 
   const does = (name, words, action, more = {}) => make("button", { type: "button", "data-does": name, onclick: action, ...more }, words);
