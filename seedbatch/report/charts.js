@@ -41,18 +41,19 @@ gallery.charts = (() => {
     const [from, to] = [Math.min(...spread(moments)), Math.max(...spread(moments), Math.min(...spread(moments)) + 1000)];
     const x = (at) => 8 + ((at - from) / (to - from)) * (WIDE - 16);
     const says = `${count(tries.length, "submission")}, from ${when(from)} on for ${span((to - from) / 1000)}.`;
-    const lanes = tries.length <= LANES ? drawLanes(tries, x, from, to) : null;
-    return section("Timeline", says, area(tries, x, from, to), lanes && legend(tries), lanes);
+    const few = tries.length <= LANES;
+    return section("Timeline", says, area(tries, x, from, to), legend(few ? kinds(tries) : SUMS),
+      few ? drawLanes(tries, x, from, to) : drawSums(tries, x, from, to));
   }
 
   const spread = (values) => [values.reduce((one, other) => Math.min(one, other)), values.reduce((one, other) => Math.max(one, other))];
   const done = (one) => one.finished ?? one.ended;
 
-  function legend(tries) {
-    const kinds = [["at", "at the provider"], ["wait", "finished, not stored yet"], ["kept", "stored"], ["lost", "ended without a file"]];
-    if (tries.some(doubtful)) kinds.push(["doubt", "in doubt"]);
-    return make("ul.legend", {}, ...kinds.map(([kind, words]) => make("li", { "data-kind": kind }, words)));
-  }
+  const KINDS = [["at", "at the provider"], ["wait", "finished, not stored yet"], ["kept", "stored"], ["lost", "ended without a file"]];
+  const SUMS = [["sent", "sent"], ["finished", "finished"], ["stored", "stored"]];
+
+  const kinds = (tries) => (tries.some(doubtful) ? [...KINDS, ["doubt", "in doubt"]] : KINDS);
+  const legend = (told) => make("ul.legend", {}, ...told.map(([kind, words]) => make("li", { "data-kind": kind }, words)));
 
   const doubtful = (one) => !one.outcome && one.job.state === "in_doubt";
 
@@ -101,6 +102,21 @@ gallery.charts = (() => {
       return [svg("g", {}, name, ...parts)];
     });
     return make("figure", {}, chart("One line for each submission, in the order they were sent", 8 + sorted.length * step, ...bars));
+  }
+
+  // How many were sent, had finished and were stored at each moment: the room between the lines is waiting.
+  function drawSums(tries, x, from, to) {
+    const height = 220;
+    const y = (part) => height - 8 - part * (height - 24);
+    const lines = SUMS.map(([kind]) => {
+      const moments = tries.map((one) => (kind === "finished" ? done(one) : one[kind])).filter(Boolean).sort((one, other) => one - other);
+      const step = Math.max(1, Math.floor(moments.length / 400));
+      const points = moments.filter((_, at) => at % step === 0 || at === moments.length - 1)
+        .map((at, place) => `${x(at).toFixed(1)},${y(Math.min(moments.length, place * step + 1) / tries.length).toFixed(1)}`);
+      return points.length ? svg("path", { d: `M${x(from)},${y(0)} L${points.join(" L")}`, class: `sum ${kind}` }) : null;
+    });
+    return make("figure", {}, chart("How many were sent, had finished and were stored, over time", height,
+      svg("line", { x1: 8, x2: WIDE - 8, y1: y(0), y2: y(0), class: "axis" }), text(8, 12, number(tries.length), { class: "tick" }), ...lines));
   }
 
   const cross = (x, y, r) => `M${(x - r).toFixed(1)},${(y - r).toFixed(1)} l${2 * r},${2 * r} m0,${-2 * r} l${-2 * r},${2 * r}`;

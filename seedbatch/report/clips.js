@@ -20,16 +20,14 @@ gallery.clips = (() => {
   // The picture of a job's first file (or of the one named), or what there is to say instead.
   function picture(job, file = job.files?.[0]) {
     if (file?.poster) return make("img", { src: `posters/${file.poster}`, alt: "", decoding: "async", draggable: "false" });
-    if (file?.media) return blank(job, isClip(file) ? "clip" : "image", "no poster");
-    if (file) return blank(job, "not on disk", "");
+    if (file?.media) return blank(isClip(file) ? "clip" : "image", "no poster");
+    if (file) return blank("not on disk", "");
     const kept = job.earlier?.find((one) => one.files);
-    return blank(job, state(job.state), job.failure ? state(job.failure) : kept ? `revision ${kept.revision} is there` : "");
+    return blank(state(job.state), job.failure ? state(job.failure) : kept ? `revision ${kept.revision} is there` : "");
   }
 
-  function blank(job, word, more) {
-    const frame = make("span.blank", {}, make("span", {}, word), more ? make("span.why", {}, foreign(more)) : null);
-    frame.style.setProperty("--aspect", String(aspect(job)));
-    return frame;
+  function blank(word, more) {
+    return make("span.blank", {}, make("span", {}, word), more ? make("span.why", {}, foreign(more)) : null);
   }
 
   let playing = null;

@@ -6,7 +6,8 @@ gallery.sheet = (() => {
   const GAP = 20;
   const CAPTION = 62; // pixels below a frame; gallery.css gives the caption as many
   const HEADING = 64;
-  const BEYOND = 900; // pixels above and below the window that are drawn ahead
+  const REST = 90; // milliseconds without a jump
+  const BEYOND = 700; // pixels above and below the window that are drawn ahead
 
   const root = document.getElementById("sheet");
   const list = make("ul.cards", { role: "list" });
@@ -34,8 +35,7 @@ gallery.sheet = (() => {
   function show(found) {
     jobs = found;
     current = Math.min(current, Math.max(0, jobs.length - 1));
-    for (const node of nodes.values()) node.remove();
-    nodes.clear();
+    for (const index of nodes.keys()) discard(index);
     arrange();
   }
 
@@ -119,8 +119,7 @@ gallery.sheet = (() => {
     list.style.setProperty("--cell", `${cell}px`);
     list.style.setProperty("--frame", `${height}px`);
     place = (row_, column) => `translate(${column * (cell + GAP)}px, ${row_.top}px)`;
-    for (const node of nodes.values()) node.remove();
-    nodes.clear();
+    for (const index of nodes.keys()) discard(index);
     draw();
   }
   let place = () => "";
@@ -151,7 +150,7 @@ gallery.sheet = (() => {
     }
     const focused = at(document.activeElement?.closest?.(".card"));
     if (focused !== null) wanted.set(focused, position(focused)); // what has the focus stays, wherever it scrolls
-    for (const [index, node] of nodes) if (!wanted.has(index)) { node.remove(); nodes.delete(index); }
+    for (const index of nodes.keys()) if (!wanted.has(index)) discard(index);
     let next = null;
     for (const [index, [row, column]] of [...wanted].sort((one, other) => other[0] - one[0])) {
       let node = nodes.get(index);
@@ -165,6 +164,33 @@ gallery.sheet = (() => {
     }
     headings.replaceChildren(...titles);
     mark();
+    picture();
+  }
+
+  // Whoever races through thousands of posters sees none of them: pictures wait until the sheet comes to rest.
+  function picture() {
+    const races = Math.abs(scrollY - passed) > innerHeight;
+    passed = scrollY;
+    clearTimeout(resting);
+    if (races) resting = setTimeout(fill, REST);
+    else fill();
+  }
+  let passed = 0;
+  let resting = 0;
+
+  function fill() {
+    for (const [index, node] of nodes) {
+      const matte = node.querySelector(".matte");
+      if (!matte.childElementCount) matte.append(gallery.clips.picture(jobs[index]));
+    }
+  }
+
+  // Without its source an image lets go of its pixels at once, not when the collector comes by.
+  function discard(index) {
+    const node = nodes.get(index);
+    for (const picture of node.querySelectorAll("img")) picture.removeAttribute("src");
+    node.remove();
+    nodes.delete(index);
   }
 
   function position(index) {
@@ -179,12 +205,8 @@ gallery.sheet = (() => {
   }
 
   function card(job, index) {
-    const file = job.files?.[0];
     const button = make("button.open", { type: "button", tabindex: "-1", "aria-label": told(job) });
-    const matte = make("span.matte", {}, gallery.clips.picture(job));
-    matte.style.setProperty("--aspect", String(gallery.clips.aspect(job)));
-    if (file?.poster) matte.classList.add("pictured");
-    button.append(matte, caption(job));
+    button.append(make("span.matte"), caption(job));
     const node = make("li.card", { "data-state": job.state, "aria-setsize": String(jobs.length), "aria-posinset": String(index + 1) }, button);
     node.dataset.index = String(index);
     return node;

@@ -119,7 +119,7 @@ def moves(page: Page, selector: str) -> bool:
 
 def test_posters_are_there_and_a_clip_plays_while_it_is_pointed_at(look):
     with look() as page:
-        page.wait_for_function("[...document.querySelectorAll('.matte img')].every(one => one.complete)")
+        page.wait_for_function("() => [...document.querySelectorAll('.matte img')].every(one => one.complete)")
         widths = page.evaluate("[...document.querySelectorAll('.matte img')].map(one => one.naturalWidth)")
         assert len(widths) >= 6
         assert min(widths) > 100
