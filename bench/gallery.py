@@ -258,7 +258,11 @@ def measure(gallery: Path, rounds: int) -> None:
         for _ in range(40):
             page.mouse.wheel(0, 20_000)
             page.wait_for_timeout(40)
-        tell("the same, scrolled by 800,000 pixels", "{:.0f} MB, {:.0f} MB".format(*megabytes(os.getpid())))
+        tell("the same, after racing through 800,000 pixels", "{:.0f} MB, {:.0f} MB".format(*megabytes(os.getpid())))
+        for _ in range(400):
+            page.mouse.wheel(0, -400)
+            page.wait_for_timeout(20)
+        tell("the same, after 160,000 of them slowly", "{:.0f} MB, {:.0f} MB".format(*megabytes(os.getpid())))
         heap = page.context.new_cdp_session(page).send("Runtime.getHeapUsage")["usedSize"] / 1e6
         tell("of it, objects of the scripts", f"{heap:.0f} MB")
         tell("cards in the page", str(page.locator(".card").count()))
@@ -288,6 +292,7 @@ def main() -> None:
             fill(ledger, folder / "outputs" / "sandbox", options.jobs)
         print(f"{options.jobs:,} jobs, {os.cpu_count()} cores\n\n| what | |\n| --- | --- |")
         tell("written without posters", f"{without_posters(folder):.1f} s")
+        shutil.rmtree(folder / "gallery", ignore_errors=True)
         tell("written with all posters", f"{written(folder):.0f} s")
         tell("written again, nothing new", f"{written(folder):.1f} s")
         data = sum(path.stat().st_size for path in (folder / "gallery" / "data").iterdir())

@@ -77,7 +77,7 @@ class ReportFolder:
 
     def _mark(self) -> None:
         mark = {"version": 1, "files": sorted(self._files), "notes": self.notes}
-        self.write(MARK, json.dumps(mark, indent=0, ensure_ascii=False).encode())
+        self.write(MARK, json.dumps(mark, ensure_ascii=False).encode())
 
     @contextlib.contextmanager
     def _part(self, name: str) -> Iterator[Path]:
