@@ -4,8 +4,10 @@
 gallery.charts = (() => {
   const { make, foreign, count, when, span, money, sum, number, state } = gallery.words;
   const SVG = "http://www.w3.org/2000/svg";
-  const WIDE = 960;
+  const WIDEST = 960;
   const LANES = 240; // more jobs than these are drawn as areas alone
+
+  let wide = WIDEST; // units of a chart are pixels, so that its words are as large as all others
 
   function svg(name, attributes, ...children) {
     const made = document.createElementNS(SVG, name);
@@ -14,7 +16,7 @@ gallery.charts = (() => {
     return made;
   }
 
-  const chart = (title, height, ...children) => svg("svg", { viewBox: `0 0 ${WIDE} ${height}`, role: "img", "aria-label": title, class: "chart" }, ...children);
+  const chart = (title, height, ...children) => svg("svg", { viewBox: `0 0 ${wide} ${height}`, role: "img", "aria-label": title, class: "chart" }, ...children);
 
   function text(x, y, words, attributes = {}) {
     const made = svg("text", { x, y, ...attributes });
@@ -23,6 +25,7 @@ gallery.charts = (() => {
   }
 
   function render(into, jobs) {
+    wide = Math.min(WIDEST, into.clientWidth || WIDEST);
     const tries = jobs.flatMap((job) => [job, ...(job.earlier ?? [])].flatMap((one) => (one.attempts ?? []).map((attempt, at, all) =>
       ({ job, model: one.model, batch: job.batch, stored: at === all.length - 1 ? one.stored : 0, ...attempt }))));
     if (!tries.length) {
@@ -39,7 +42,7 @@ gallery.charts = (() => {
   function timeline(tries) {
     const moments = tries.flatMap((one) => [one.sent, one.finished ?? one.ended, one.stored]).filter(Boolean);
     const [from, to] = [Math.min(...spread(moments)), Math.max(...spread(moments), Math.min(...spread(moments)) + 1000)];
-    const x = (at) => 8 + ((at - from) / (to - from)) * (WIDE - 16);
+    const x = (at) => 8 + ((at - from) / (to - from)) * (wide - 16);
     const says = `${count(tries.length, "submission")}, from ${when(from)} on for ${span((to - from) / 1000)}.`;
     const few = tries.length <= LANES;
     return section("Timeline", says, area(tries, x, from, to), legend(few ? kinds(tries) : SUMS),
@@ -72,14 +75,14 @@ gallery.charts = (() => {
     const points = levels.map((level, at) => `${x(from + ((to - from) * at) / steps).toFixed(1)},${y(level).toFixed(1)}`);
     return make("figure", {}, chart(`At most ${most} at the provider at once`, height,
       svg("path", { d: `M${x(from)},${y(0)} L${points.join(" L")} L${x(to)},${y(0)} Z`, class: "at" }),
-      svg("line", { x1: 8, x2: WIDE - 8, y1: y(0), y2: y(0), class: "axis" }),
+      svg("line", { x1: 8, x2: wide - 8, y1: y(0), y2: y(0), class: "axis" }),
       text(8, 14, `${number(most)} at once at most`, { class: "note" }), ...ticks(x, from, to, height - 6)));
   }
 
   function ticks(x, from, to, y) {
     const close = to - from < 2 * 86_400_000;
     const form = new Intl.DateTimeFormat(undefined, close ? { timeStyle: to - from < 600_000 ? "medium" : "short" } : { month: "short", day: "numeric" });
-    return [0, 0.25, 0.5, 0.75, 1].map((part) => {
+    return (wide < 600 ? [0, 1] : [0, 0.25, 0.5, 0.75, 1]).map((part) => {
       const at = from + (to - from) * part;
       return text(x(at), y, form.format(at), { class: "tick", "text-anchor": part === 0 ? "start" : part === 1 ? "end" : "middle" });
     });
@@ -116,7 +119,7 @@ gallery.charts = (() => {
       return points.length ? svg("path", { d: `M${x(from)},${y(0)} L${points.join(" L")}`, class: `sum ${kind}` }) : null;
     });
     return make("figure", {}, chart("How many were sent, had finished and were stored, over time", height,
-      svg("line", { x1: 8, x2: WIDE - 8, y1: y(0), y2: y(0), class: "axis" }), text(8, 12, number(tries.length), { class: "tick" }), ...lines));
+      svg("line", { x1: 8, x2: wide - 8, y1: y(0), y2: y(0), class: "axis" }), text(8, 12, number(tries.length), { class: "tick" }), ...lines));
   }
 
   const cross = (x, y, r) => `M${(x - r).toFixed(1)},${(y - r).toFixed(1)} l${2 * r},${2 * r} m0,${-2 * r} l${-2 * r},${2 * r}`;
@@ -139,15 +142,15 @@ gallery.charts = (() => {
     const bins = new Array(48).fill(0);
     for (const one of sorted) bins[Math.min(47, Math.floor((one / most) * 48))] += 1;
     const high = Math.max(...bins);
-    const x = (value) => 8 + (value / most) * (WIDE - 16);
-    const width = (WIDE - 16) / 48;
+    const x = (value) => 8 + (value / most) * (wide - 16);
+    const width = (wide - 16) / 48;
     const says = sorted.length === 1 ? `1 task: ${span(sorted[0])}`
       : `${count(sorted.length, "task")}: half within ${span(at(0.5))}, nine in ten within ${span(at(0.9))}, the slowest ${span(sorted.at(-1))}`;
     return make("figure", {}, make("figcaption", {}, foreign(model), make("span", {}, says)), chart(says, 96,
       ...bins.map((each, bin) => (each ? svg("rect", { x: (8 + bin * width + 1).toFixed(1), y: (72 - (each / high) * 64).toFixed(1), width: (width - 2).toFixed(1), height: ((each / high) * 64).toFixed(1), class: "at" }) : null)),
-      svg("line", { x1: 8, x2: WIDE - 8, y1: 72, y2: 72, class: "axis" }),
+      svg("line", { x1: 8, x2: wide - 8, y1: 72, y2: 72, class: "axis" }),
       svg("line", { x1: x(at(0.5)), x2: x(at(0.5)), y1: 4, y2: 76, class: "median" }),
-      text(8, 90, "0 s", { class: "tick" }), text(WIDE - 8, 90, span(most), { class: "tick", "text-anchor": "end" })));
+      text(8, 90, "0 s", { class: "tick" }), text(wide - 8, 90, span(most), { class: "tick", "text-anchor": "end" })));
   }
 
   // -- what it cost, by batch and model ----------------------------------------------------------------------------

@@ -56,7 +56,7 @@ gallery.viewer = (() => {
     dialog.querySelectorAll("video").forEach(gallery.clips.release);
     const one = shown();
     const figures = beside ? takes() : [stand(one)];
-    const stage = make("div.stage", {}, ...figures);
+    const stage = make("div.stage", { "data-state": one.state }, ...figures);
     share(stage, figures.length, gallery.clips.aspect(one));
     dialog.replaceChildren(top(one), stage, strips(one), facts(one));
     dialog.classList.toggle("beside", beside);

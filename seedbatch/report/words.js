@@ -79,7 +79,9 @@ gallery.words = (() => {
 
   // A command or an identity, with a button that copies it.
   function copyable(text, label) {
-    const code = make("code", { dir: "ltr" }, text);
+    // A word each, so that `--flag` is not broken at its hyphens.
+    const words = text.split(" ").flatMap((word, at) => [at ? " " : "", make("span", {}, word)]);
+    const code = make("code", { dir: "ltr" }, ...words);
     const button = make("button.copy", { type: "button", "aria-label": `Copy ${label}` }, "Copy");
     button.addEventListener("click", async () => {
       const done = await copied(text, code);
