@@ -114,6 +114,21 @@ def test_a_clip_that_is_gone_or_no_clip_does_not_end_the_report(project):
     assert "media" in {job["address"]: job["files"][0] for job in told(project.folder / "gallery")}["j2"]
 
 
+def test_without_the_video_extra_there_are_clips_without_posters(project):
+    project.write("absent/av.py", "raise ImportError\n")
+    project.environment["PYTHONPATH"] = str(project.folder / "absent")
+    project.apply(project.manifest("one"))
+    done = report(project)
+    assert "1 file without a poster: posters need the video extra." in done.stderr
+    assert "→ pip install 'seedbatch[video]'" in done.stderr
+    (job,) = told(project.folder / "gallery")
+    assert ("media" in job["files"][0], "poster" in job["files"][0]) == (True, False)
+    del project.environment["PYTHONPATH"]
+    assert "1 new poster" in report(project).stderr
+    (job,) = told(project.folder / "gallery")
+    assert "poster" in job["files"][0]
+
+
 def test_selections_and_earlier_revisions(project):
     project.apply(project.manifest("one", "two"))
     project.apply(project.manifest("one", "two again"), project.manifest("three", batch="other"))
