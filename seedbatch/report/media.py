@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -40,8 +41,9 @@ def bring(folder: ReportFolder, artifacts: Mapping[str, Artifact]) -> set[str]:
         if folder.has(name, artifact.bytes):
             there.add(name)
         elif _is_whole(Path(artifact.path), artifact.bytes):
-            folder.bring(name, Path(artifact.path))
-            there.add(name)
+            with contextlib.suppress(FileNotFoundError, PermissionError):  # gone meanwhile, or not for us to read
+                folder.bring(name, Path(artifact.path))
+                there.add(name)
     return there
 
 

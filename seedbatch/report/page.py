@@ -17,7 +17,7 @@ from seedbatch.report.folder import named
 
 _HERE: Final = Path(__file__).parent
 # In the order in which they need one another.
-SCRIPTS: Final = ("words", "filter", "sheet", "clips", "viewer", "attention", "charts", "gallery")
+SCRIPTS: Final = ("words", "filter", "layout", "sheet", "clips", "viewer", "attention", "charts", "gallery")
 _MOST_NAMED: Final = 2
 
 

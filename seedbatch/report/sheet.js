@@ -3,9 +3,6 @@
 
 gallery.sheet = (() => {
   const { make, foreign, count, money, state, span } = gallery.words;
-  const GAP = 20;
-  const CAPTION = 62; // pixels below a frame; gallery.css gives the caption as many
-  const HEADING = 64;
   const REST = 90; // milliseconds without a jump
   const BEYOND = 700; // pixels above and below the window that are drawn ahead
 
@@ -35,7 +32,6 @@ gallery.sheet = (() => {
   function show(found) {
     jobs = found;
     current = Math.min(current, Math.max(0, jobs.length - 1));
-    for (const index of nodes.keys()) discard(index);
     arrange();
   }
 
@@ -46,79 +42,15 @@ gallery.sheet = (() => {
     if (anchor > 0) reveal(anchor, "start");
   }
 
-  // Frames are as wide and high as the widest and the highest picture need when all have the same longer side.
-  function frame() {
-    let wide = 0;
-    let high = 0;
-    for (const job of jobs) {
-      const aspect = gallery.clips.aspect(job);
-      wide = Math.max(wide, Math.min(1, aspect));
-      high = Math.max(high, Math.min(1, 1 / aspect));
-    }
-    return jobs.length ? wide / high : 1;
-  }
-
-  function columns(room) {
-    if (room < 480) return size > 320 ? 1 : size < 200 ? 3 : 2; // on a phone
-    const fit = Math.max(1, Math.round((room + GAP) / (size + GAP)));
-    const takes = mostTakes();
-    return takes > 1 && fit > takes ? fit - (fit % takes) : fit;
-  }
-
-  // If most jobs come in groups of the same number of takes, rows of whole groups leave no holes.
-  function mostTakes() {
-    const sizes = new Map();
-    for (const group of groups()) sizes.set(group.length, (sizes.get(group.length) ?? 0) + group.length);
-    const [best] = [...sizes].sort((one, other) => other[1] - one[1]);
-    return best?.[0] ?? 1;
-  }
-
-  function groups() {
-    const found = [];
-    jobs.forEach((job, index) => {
-      const last = found.at(-1);
-      const before = last && jobs[last[0]];
-      if (before && before.batch === job.batch && before.base === job.base) last.push(index);
-      else found.push([index]);
-    });
-    return found;
-  }
-
-  // Rows with their places: a heading for each batch if there are several; takes of one job stay in one row if they fit.
   function arrange() {
     width = root.clientWidth;
     if (!width) return;
-    const across = columns(width);
-    const cell = Math.floor((width - GAP * (across - 1)) / across);
-    const height = Math.round(cell / frame());
-    const step = height + CAPTION + GAP;
-    const several = new Set(jobs.map((job) => job.batch)).size > 1;
-    rows = [];
-    let top = 0;
-    let row = null;
-    let batch = null;
-    for (const group of groups()) {
-      const name = jobs[group[0]].batch;
-      if (several && name !== batch) {
-        rows.push({ top, height: HEADING, batch: name, jobs: jobs.filter((job) => job.batch === name).length });
-        top += HEADING;
-        row = null;
-      }
-      batch = name;
-      if (row && row.items.length + group.length > across) row = null;
-      for (const index of group) {
-        if (!row || row.items.length === across) {
-          row = { top, height: step, items: [] };
-          rows.push(row);
-          top += step;
-        }
-        row.items.push(index);
-      }
-    }
-    root.style.height = `${Math.max(0, top - GAP)}px`;
-    list.style.setProperty("--cell", `${cell}px`);
-    list.style.setProperty("--frame", `${height}px`);
-    place = (row_, column) => `translate(${column * (cell + GAP)}px, ${row_.top}px)`;
+    const plan = gallery.layout(jobs, width, size);
+    rows = plan.rows;
+    root.style.height = `${plan.height}px`;
+    list.style.setProperty("--cell", `${plan.cell}px`);
+    list.style.setProperty("--frame", `${plan.frame}px`);
+    place = (row, column) => `translate(${column * plan.step}px, ${row.top}px)`;
     for (const index of nodes.keys()) discard(index);
     draw();
   }
