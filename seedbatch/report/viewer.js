@@ -64,13 +64,13 @@ gallery.viewer = (() => {
     dialog.scrollTop = 0;
   }
 
-  // So many columns and rows that each picture is as large as can be.
+  // So many columns and rows that each picture is large; one row, unless more of them make it much larger.
   function share(stage, pictures, aspect) {
-    let best = [1, pictures, 0];
-    for (let across = 1; across <= pictures; across += 1) {
+    let best = [pictures, 1, 0];
+    for (let across = pictures; across > 0; across -= 1) {
       const down = Math.ceil(pictures / across);
       const wide = Math.min((innerWidth * 0.68) / across, ((innerHeight * 0.7) / down - 34) * aspect);
-      if (wide > best[2]) best = [across, down, wide];
+      if (wide > best[2] * 1.15) best = [across, down, wide];
     }
     stage.style.setProperty("--across", String(best[0]));
     stage.style.setProperty("--down", String(best[1]));

@@ -257,6 +257,20 @@ def test_what_waits_for_a_person_is_told_with_the_command(look):
         assert "2.42 USD" in page.inner_text("#view-run")
 
 
+def test_a_result_whose_link_dies_soon_is_told(look):
+    with look() as page:
+        told = page.evaluate("""() => {
+          const into = document.createElement("div");
+          const job = { batch: "b", address: "late one", state: "succeeded", expires: Date.now() + 3.6e6 * 5 + 9e3 };
+          gallery.attention.render(into, [job, { ...job, expires: Date.now() + 3.6e6 * 25 }], () => {}, () => {});
+          return into.textContent;
+        }""")
+        assert "1 result not on disk, and the link dies within a day." in told
+        assert "seedbatch collect --sandbox" in told
+        assert "b/late one" in told
+        assert "in 5 h" in told
+
+
 def test_less_motion_means_that_nothing_plays_by_itself(look):
     with look(reduced_motion="reduce") as page:
         page.hover(".card:nth-child(1) button")
