@@ -4,10 +4,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 
-# What the tests of docs/examples start, and what those of editors install. Debian keeps nginx where only root's shell looks.
-EDITOR := build/editor
-MISSING = $(strip $(foreach program,nginx caddy systemd-analyze,$(if $(shell PATH="$$PATH:/usr/sbin" command -v $(program)),,$(program))) \
-  $(if $(shell test -x $(EDITOR)/node_modules/.bin/yaml-language-server && command -v node),,npm))
+# What the tests of docs/examples and of the gallery start, and what those of editors and the gallery install from npm. Debian
+# keeps nginx where only root's shell looks.
+MISSING = $(strip $(foreach program,nginx caddy systemd-analyze chromium,\
+  $(if $(shell PATH="$$PATH:/usr/sbin" command -v $(program)),,$(program))) \
+  $(if $(shell test -x build/editor/node_modules/.bin/yaml-language-server && test -f build/browser/node_modules/axe-core/axe.min.js \
+  && command -v node),,npm))
 LEFT_OUT = $(foreach program,$(subst -,_,$(MISSING)),and not $(program))
 
 .PHONY: demo test check torture mutants bench clean
@@ -17,8 +19,8 @@ demo: $(VENV)/.demo
 	@echo
 	@$(BIN)/seedbatch list --sandbox
 
-test: check $(EDITOR)/.tried
-	@$(if $(MISSING),echo "Left out: tests of docs/examples and of editors that need what is not installed here: $(MISSING)")
+test: check build/editor/.tried build/browser/.tried
+	@$(if $(MISSING),echo "Left out: tests of docs/examples, editors and the gallery that need what is not installed here: $(MISSING)")
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(MISSING),-k "test $(LEFT_OUT)")
 
 check: $(VENV)/.test
@@ -58,10 +60,11 @@ $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-# A language server and a schema, for the tests that look at manifests as an editor does. Without npm they are left out.
-$(EDITOR)/.tried: tests/acceptance/editor/package-lock.json
-	@mkdir -p $(EDITOR) && cp tests/acceptance/editor/package*.json $(EDITOR)
-	@-cd $(EDITOR) && npm ci --ignore-scripts --no-audit --no-fund --silent
+# A language server and a schema for the tests that look at manifests as an editor does; a checker for those that look at the
+# gallery as people do who cannot see it, or have no mouse. Without npm they are left out.
+build/%/.tried: tests/acceptance/%/package-lock.json
+	@mkdir -p $(@D) && cp $(<D)/package*.json $(@D)
+	@-cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 $(VENV)/.mutants: $(BIN)/python pyproject.toml

@@ -14,7 +14,7 @@ from seedbatch.domain.answers import Evidence, FetchResult, QueryAnswer, StoredF
 from seedbatch.domain.calls import Binding, Bound, Call, Hint, Verdict
 from seedbatch.domain.difference import Known
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Wish
-from seedbatch.domain.records import Accounts, BatchTally, Identity, Occurrence, Paid, RecordedJob, Standings
+from seedbatch.domain.records import Accounts, BatchTally, History, Identity, Occurrence, Paid, RecordedJob, Standings
 from seedbatch.domain.runs import Beginning, RecordedRun
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import JobState
@@ -413,6 +413,10 @@ class Records(Protocol):
         Raises:
             UsageError: no job has an axis, a var or a parameter that the choice names.
         """
+        ...
+
+    def histories(self, job_ids: Iterable[int]) -> Mapping[int, History]:
+        """Axes, attempts and moments of these revisions, by their row's number."""
         ...
 
     def standings(self, now: datetime, risk: float) -> Standings:

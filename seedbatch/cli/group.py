@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "Tell where everything stands.",
     "list": "List jobs, one a line.",
     "show": "Tell the whole story of a job.",
+    "report": "Write a gallery of the clips, as one folder of HTML.",
     "log": "List runs: when, who, what they did and what it cost.",
     "pick": "Choose takes, or list the chosen ones.",
     "export": "Write jobs as CSV, JSON Lines or Parquet.",

@@ -11,7 +11,7 @@ from enum import StrEnum
 from seedbatch.domain.brake import Moderation
 from seedbatch.domain.budget import Budget, Spent
 from seedbatch.domain.fingerprint import Json
-from seedbatch.domain.jobs import Request
+from seedbatch.domain.jobs import Request, Scalar
 from seedbatch.domain.money import Money
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.domain.work import JobName
@@ -96,6 +96,35 @@ class Paid:
 
     name: JobName
     state: JobState
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAttempt:
+    """One try at a job: our own moments, and those of the provider's clock (`began_at`, `finished_at`) if it told them.
+
+    `outcome` is None while it is open, `took` the provider's seconds, `cost` what may be owed for it; None where no
+    price is known.
+    """
+
+    number: int
+    task_id: str | None
+    outcome: str | None
+    intended_at: datetime
+    accepted_at: datetime | None
+    ended_at: datetime | None
+    began_at: datetime | None = None
+    finished_at: datetime | None = None
+    took: float | None = None
+    cost: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known of a job beyond its record: its place in the matrix, its attempts, when its last file came."""
+
+    axes: Mapping[str, Scalar] = field(default_factory=dict)
+    attempts: tuple[RecordedAttempt, ...] = ()
+    stored_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

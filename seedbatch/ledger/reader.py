@@ -21,6 +21,7 @@ from seedbatch.domain.records import (
     Accounts,
     Artifact,
     ExtraTask,
+    History,
     Identity,
     Occurrence,
     Paid,
@@ -34,6 +35,7 @@ from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.ledger import runs
 from seedbatch.ledger.declaration import known_jobs, names_of, revisions
+from seedbatch.ledger.histories import histories
 from seedbatch.ledger.rows import to_json
 from seedbatch.ledger.schema import check_schema, is_older
 from seedbatch.ledger.selecting import selected
@@ -136,6 +138,10 @@ class SqliteRecords:
         if slash:
             where, values = "WHERE (b.name = ? AND j.address = ?) OR j.address = ?", (batch, address, name)
         return list(self._select(f"{where} ORDER BY b.name, j.base, j.take, j.revision", values))
+
+    def histories(self, job_ids: Iterable[int]) -> dict[int, History]:
+        """Axes, attempts and moments of these revisions, by their row's number."""
+        return histories(self._connection, list(job_ids))
 
     def standings(self, now: datetime, risk: float) -> Standings:
         """Counts, in-doubt jobs, and results whose link dies within `risk` seconds."""

@@ -100,3 +100,9 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def new_project() -> type[Project]:
+    """Makes projects for what is applied once and looked at by many tests."""
+    return Project

@@ -155,7 +155,7 @@ def test_foreign_text_cannot_command_a_terminal(project):
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e\u2066]", words)
 
 
-def test_the_schemas_are_in_the_wheel(tmp_path):
+def test_the_schemas_and_the_gallery_are_in_the_wheel(tmp_path):
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
@@ -169,3 +169,6 @@ def test_the_schemas_are_in_the_wheel(tmp_path):
     assert json.loads(done.stdout)["title"] == "Seedance video"
     assert (tmp_path / "site/seedbatch/sandbox/bundled/16x9.mp4").exists()
     assert (tmp_path / "site/seedbatch/schemas/manifest.schema.json").exists()
+    parts = {path.name for path in (ROOT / "seedbatch/report").iterdir() if path.is_file()}
+    assert parts == {path.name for path in (tmp_path / "site/seedbatch/report").iterdir()}
+    assert {"page.html", "gallery.css", "gallery.js"} <= parts

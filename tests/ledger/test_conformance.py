@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -70,6 +71,32 @@ async def test_a_job_goes_from_wanted_to_disk(ledger, clock, records):
     assert [event.type for event in records.story(job.job_id)] == [
         "declared", "intended", "accepted", "succeeded", "stored", "completed",
     ]  # fmt: skip
+
+
+async def test_a_history_tells_each_attempt_by_both_clocks(ledger, clock, records):
+    jobs = [replace(spec("river"), axes={"ratio": "16:9"}), spec("sea")]
+    await ledger.declare(batch(*jobs, attempts=2), NOON)
+    failing = await submit_one(ledger, clock, "t0")
+    (task,), _ = await ledger.claim_queries(None, clock.after(1), 1)
+    began = NOON + timedelta(seconds=1.5)
+    ended = TaskReport("t0", "FAILURE", created_at=began, updated_at=began + timedelta(seconds=30))
+    await ledger.task_failed(task.attempt_id, LOST, ended, clock.after(1), clock.now)
+    (again,), _ = await claim(ledger, None, FREE, clock.after(1), 1)
+    await ledger.accepted(again.attempt_id, "t1", clock.after(1), clock.now)
+    (task,), _ = await ledger.claim_queries(None, clock.after(1), 1)
+    await ledger.succeeded(task.attempt_id, report("t1"), clock.after(1), clock.now + WEEK)
+    await ledger.claim_deliveries(None, clock.after(1), 1)
+    await ledger.stored(task.attempt_id, 1, file("b/river.mp4"), clock.after(1))
+    ids = {job.address: job.job_id for job in records.jobs()}
+    found = records.histories(ids.values())
+    river = found[ids["river"]]
+    assert (river.axes, river.stored_at, found[ids["sea"]].attempts) == ({"ratio": "16:9"}, clock.now, ())
+    first, second = river.attempts
+    assert (first.number, first.task_id, first.outcome, first.took) == (1, "t0", "failed", 30)
+    assert (first.began_at, first.finished_at) == (began, began + timedelta(seconds=30))
+    assert first.intended_at < first.accepted_at < first.ended_at < second.intended_at
+    assert (second.outcome, second.began_at, second.cost) == ("succeeded", None, None)
+    assert failing.name == again.name
 
 
 async def test_replaying_the_events_gives_the_state(ledger, clock, records):

@@ -1,0 +1,77 @@
+// What stands in a frame: a poster, a clip that plays while it is pointed at, or words where there is no picture.
+"use strict";
+
+gallery.clips = (() => {
+  const { make, foreign, state } = gallery.words;
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const PATIENCE = 140; // milliseconds of pointing before a clip begins: crossing the sheet starts none
+
+  const isClip = (file) => (file.type ?? "").startsWith("video/");
+  const source = (file) => `media/${file.media}`;
+
+  // Width to height: of the file, else as the request asks, else wide.
+  function aspect(job) {
+    const [width, height] = job.files?.[0]?.size ?? [];
+    if (width && height) return width / height;
+    const asked = /^(\d+):(\d+)$/.exec(job.input?.ratio ?? "");
+    return asked ? asked[1] / asked[2] : 16 / 9;
+  }
+
+  // The picture of a job's first file (or of the one named), or what there is to say instead.
+  function picture(job, file = job.files?.[0]) {
+    if (file?.poster) return make("img", { src: `posters/${file.poster}`, alt: "", decoding: "async", draggable: "false" });
+    if (file?.media) return blank(isClip(file) ? "clip" : "image", "no poster");
+    if (file) return blank("not on disk", "");
+    const kept = job.earlier?.find((one) => one.files);
+    return blank(state(job.state), job.failure ? state(job.failure) : kept ? `revision ${kept.revision} is there` : "");
+  }
+
+  function blank(word, more) {
+    return make("span.blank", {}, make("span", {}, word), more ? make("span.why", {}, foreign(more)) : null);
+  }
+
+  let playing = null;
+  let waiting = 0;
+
+  function hover(frame, file) {
+    leave();
+    if (still.matches || !file?.media || !isClip(file)) return;
+    waiting = setTimeout(() => {
+      const video = make("video", { src: source(file), "aria-hidden": "true", tabindex: "-1", disablepictureinpicture: true });
+      Object.assign(video, { muted: true, loop: true, playsInline: true });
+      video.addEventListener("playing", () => frame.classList.add("plays"), { once: true });
+      frame.append(video);
+      playing = video;
+      video.play().catch(() => {}); // taken away before it began, or not playable here: the poster stays
+    }, PATIENCE);
+  }
+
+  function leave() {
+    clearTimeout(waiting);
+    if (!playing) return;
+    playing.parentElement?.classList.remove("plays");
+    release(playing);
+    playing.remove();
+    playing = null;
+  }
+
+  // Lets go of the decoder at once, not when the collector comes by.
+  function release(video) {
+    video.pause();
+    video.removeAttribute("src");
+    video.load();
+  }
+
+  // A clip or an image in full.
+  function full(job, file, { loop = true, controls = true } = {}) {
+    if (!file?.media) return picture(job, file);
+    if (!isClip(file)) return make("img", { src: source(file), alt: `${job.address}, the whole image` });
+    const poster = file.poster ? `posters/${file.poster}` : null;
+    const video = make("video", { src: source(file), controls, poster, "aria-label": `${job.address}, clip` });
+    Object.assign(video, { muted: true, loop, playsInline: true, preload: "auto" });
+    if (!still.matches) video.autoplay = true;
+    return video;
+  }
+
+  return { isClip, source, aspect, picture, hover, leave, release, full };
+})();
