@@ -85,7 +85,8 @@ def test_the_same_in_a_line_of_html(text):
 def planned(number, action, *, batch="b", reason="new", price=50_000, state=None):
     known = state and Known(number + 1, f"j{number}", 1, 1, Standing.CURRENT, state, "0" * 64, tried=True)
     money = None if price is None else Money(price, "USD")
-    return Planned(batch, f"j{number}", 1, action, reason, "seedance-2.0", f"{batch}/j{number}", known, money)
+    name = f"j{number}"
+    return Planned(batch, name, 1, action, reason, "seedance-2.0", f"{batch}/{name}", known=known, price=money)
 
 
 def comment(*jobs, **options):
@@ -154,7 +155,7 @@ def test_it_always_fits(batches, reason):
 
 def test_hostile_jobs_change_nothing_of_the_page():
     job = planned(0, Action.CREATE)
-    hostile = Planned(HOSTILE, HOSTILE, 2, Action.REGENERATE, HOSTILE, HOSTILE, "x", None, None)
+    hostile = Planned(HOSTILE, HOSTILE, 2, Action.REGENERATE, HOSTILE, HOSTILE, "x")
     page = Page(comment(job, hostile))
     assert page.comments == []
     assert set(page.tags) <= {
