@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from seedbatch.domain.answers import Evidence, FetchResult, QueryAnswer, StoredFile, SubmitAnswer, TaskReport
+from seedbatch.domain.attempts import Origin, RecordedAttempt
 from seedbatch.domain.calls import Binding, Bound, Call, Hint, Verdict
 from seedbatch.domain.difference import Known
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Wish
@@ -429,6 +430,14 @@ class Records(Protocol):
 
     def story(self, job_id: int) -> list[Occurrence]:
         """All events of a job, oldest first."""
+        ...
+
+    def origin(self, job_id: int) -> Origin:
+        """Where a revision is wanted, and since when."""
+        ...
+
+    def attempts(self, job_id: int) -> Sequence[RecordedAttempt]:
+        """Every try at a revision, the first one first."""
         ...
 
     def runs(self, most: int) -> Sequence[RecordedRun]:

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from seedbatch.domain.attempts import Origin, RecordedAttempt
 from seedbatch.domain.budget import Spent
 from seedbatch.domain.difference import Known
 from seedbatch.domain.errors import LedgerDamaged, LedgerError
@@ -33,7 +34,7 @@ from seedbatch.domain.records import (
 from seedbatch.domain.runs import RecordedRun
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import FailureClass, JobState
-from seedbatch.ledger import runs
+from seedbatch.ledger import biography, runs
 from seedbatch.ledger.declaration import known_jobs, names_of, revisions
 from seedbatch.ledger.histories import histories
 from seedbatch.ledger.rows import to_json
@@ -214,6 +215,14 @@ class SqliteRecords:
             )
             for seq, at, kind, before, after, attempt, data in rows
         ]
+
+    def origin(self, job_id: int) -> Origin:
+        """Where a revision is wanted, and since when."""
+        return biography.origin(self._connection, job_id)
+
+    def attempts(self, job_id: int) -> list[RecordedAttempt]:
+        """Every try at a revision, the first one first."""
+        return biography.attempts(self._connection, job_id)
 
     def runs(self, most: int) -> list[RecordedRun]:
         """The latest `most` runs, newest first."""

@@ -121,3 +121,67 @@ def test_a_plan_as_a_comment(priced):
     chosen = priced.run("plan", "test.yaml", "--sandbox", "--format", "markdown", "--select", "j2").stdout
     assert "Selected 1 of 3 jobs; the others stay as they are." in chosen
     priced.run("plan", "test.yaml", "--sandbox", "--format", "markdown", "--detailed-exitcode", code=10)
+
+
+def tries(project, key: str) -> list[list[dict]]:
+    lines = project.run("show", key, "--sandbox", "--json").stdout.splitlines()
+    return [json.loads(line)["tries"] for line in lines]
+
+
+def test_the_story_of_a_job_that_was_retried(priced):
+    git(priced, "init", "-q")
+    manifest = priced.manifest("one", "two [fail]", extra="retry: {attempts: 2}\n")
+    git(priced, "add", manifest)
+    git(priced, "commit", "-qm", "first")
+    priced.apply(manifest, code=3)
+    priced.run("retry", "j1", "--sandbox", "--yes")
+    priced.apply(manifest, code=3)
+    story = json.loads(priced.run("show", "j1", "--sandbox", "--json").stdout)
+    commit = git(priced, "rev-parse", "HEAD")
+    assert story["manifest"] == {"file": "test.yaml", "line": 8, "commit": commit, "dirty": False, "run": 1}
+    assert [(one["attempt"], one["run"], one["sent"], one["learned_by"]) for one in story["tries"]] == [
+        (1, 1, "yes", "query"),
+        (2, 1, "yes", "query"),
+        (3, 2, "yes", "query"),
+    ]
+    allowed = [one["allowed_by"] for one in story["tries"]]
+    assert allowed[0] == "the manifest"
+    assert allowed[1] == "the manifest's retry.attempts (2), for a failure that may be retried"
+    assert allowed[2].startswith("the word of ")
+    assert all(one["refund_unknown"] and one["cost"] == one["reserved"] for one in story["tries"])
+    words = priced.run("show", "j1", "--sandbox").stdout
+    assert f"manifest:     test.yaml:8, commit {commit[:12]}, since run 1" in words
+    assert words.count("whether a failed task is refunded is not known") == 3
+
+
+def test_the_story_of_a_job_that_is_in_doubt(project):
+    faults = project.write("faults.yaml", "rules: [{on: submit, do: cut-after-accept, at: [1]}]\n")
+    project.apply(project.manifest("one"), "--sandbox-faults", faults, code=7)
+    project.run("resolve", "j0", "--resubmit", "--sandbox", "--yes")
+    project.apply("test.yaml")
+    ((first, second),) = tries(project, "j0")
+    assert (first["sent"], first["outcome"], first["task_id"], first["cost"]) == ("unknown", "resubmitted", None, None)
+    assert first["doubt"]
+    assert second["allowed_by"].endswith("who accepted that it may be billed twice")
+    words = project.run("show", "j0", "--sandbox").stdout
+    assert "sent:         not known; if so, with user_id seedbatch-" in words
+
+
+def test_each_revision_has_the_commit_that_asked_for_it(project):
+    git(project, "init", "-q")
+    commits = []
+    for prompt in ("one", "two"):
+        git(project, "add", project.manifest(prompt))
+        git(project, "commit", "-qm", prompt)
+        commits.append(git(project, "rev-parse", "HEAD"))
+        project.apply("test.yaml")
+    lines = project.run("show", "j0", "--sandbox", "--json").stdout.splitlines()
+    assert [json.loads(line)["manifest"]["commit"] for line in lines] == commits
+
+
+def test_the_story_tells_who_told_the_end(project):
+    project.run("apply", project.manifest("one"), "--sandbox", "--yes", "--listen=127.0.0.1:0", "--sandbox-speed=20")
+    ((only,),) = tries(project, "j0")
+    assert (only["callback_asked"], only["learned_by"]) == (True, "callback")
+    assert [one["verdict"] for one in only["callbacks"]] == ["heard"]
+    assert "told by a callback and confirmed by a query" in project.run("show", "j0", "--sandbox").stdout
