@@ -101,7 +101,7 @@ def _planned(batch: BatchSpec, step: Step, recorded: RecordedJob | None, *, retr
             action, reason = Action.CREATE, "its request changed before it was submitted"
         case Change.REVISE:
             assert recorded is not None
-            action, reason = Action.REGENERATE, _changed(recorded.request, spec.request)
+            action, reason = Action.REGENERATE, difference_text(recorded.request, spec.request)
         case Change.KEEP | Change.RESTORE:
             assert step.target is not None
             action, reason = _standing_still(step.target.state, recorded)
@@ -171,7 +171,8 @@ def _standing_still(state: JobState, recorded: RecordedJob | None) -> tuple[Acti
             assert_never(state)
 
 
-def _changed(before: Request, after: Request) -> str:
+def difference_text(before: Request, after: Request) -> str:
+    """What changed of a request, in words."""
     parts = [] if before.model == after.model else [f"model {before.model} → {after.model}"]
     for name in sorted({*before.input, *after.input}):
         old, new = before.input.get(name), after.input.get(name)

@@ -19,6 +19,16 @@ from seedbatch.sandbox import read_bill
 COMMAND = str(Path(sys.executable).with_name("seedbatch"))
 ROOT = Path(__file__).parent.parent.parent
 
+PRICES = """
+[[prices]]
+model = "seedance-2.0-fast"
+resolution = "480p"
+unit = "second"
+price = "0.05"
+currency = "USD"
+"""
+GIT = ("git", "-c", "user.name=me", "-c", "user.email=me@x.example", "-c", "commit.gpgsign=false")
+
 HEADER = """\
 version: 1
 batch: {batch}
@@ -67,6 +77,12 @@ class Project:
     def apply(self, *manifests: str, code: int | None = 0, speed: float = 50, **options):
         return self.run("apply", *manifests, "--sandbox", "--yes", f"--sandbox-speed={speed}", code=code, **options)
 
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*GIT, *arguments], cwd=self.folder, env=self._env(), check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
     def jobs(self):
         return [json.loads(line) for line in self.run("list", "--sandbox", "--all", "--json").stdout.splitlines()]
 
@@ -106,3 +122,10 @@ def project(tmp_path: Path) -> Project:
 def new_project() -> type[Project]:
     """Makes projects for what is applied once and looked at by many tests."""
     return Project
+
+
+@pytest.fixture
+def priced(project: Project) -> Project:
+    """A project whose requests cost 0.25 USD each."""
+    project.write("seedbatch.toml", PRICES)
+    return project

@@ -4,37 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 
-import pytest
-
 from seedbatch.domain.states import JobState
-
-PRICES = """
-[[prices]]
-model = "seedance-2.0-fast"
-resolution = "480p"
-unit = "second"
-price = "0.05"
-currency = "USD"
-"""
-GIT = ("git", "-c", "user.name=me", "-c", "user.email=me@x.example", "-c", "commit.gpgsign=false")
-
-
-def git(project, *arguments: str) -> str:
-    done = subprocess.run([*GIT, *arguments], cwd=project.folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def log(project, *arguments: str) -> list[dict]:
     return [json.loads(line) for line in project.run("log", "--sandbox", "--json", *arguments).stdout.splitlines()]
-
-
-@pytest.fixture
-def priced(project):
-    project.write("seedbatch.toml", PRICES)
-    return project
 
 
 def test_runs_are_listed_newest_first_with_what_they_did_and_cost(priced):
@@ -57,11 +33,11 @@ def test_runs_are_listed_newest_first_with_what_they_did_and_cost(priced):
 
 
 def test_a_run_knows_the_commit_of_its_manifest(project):
-    git(project, "init", "-q")
+    project.git("init", "-q")
     manifest = project.manifest("one")
-    git(project, "add", manifest)
-    git(project, "commit", "-qm", "first")
-    commit = git(project, "rev-parse", "HEAD")
+    project.git("add", manifest)
+    project.git("commit", "-qm", "first")
+    commit = project.git("rev-parse", "HEAD")
     project.apply(manifest)
     project.manifest("one", "two")
     project.apply(manifest)
@@ -129,15 +105,15 @@ def tries(project, key: str) -> list[list[dict]]:
 
 
 def test_the_story_of_a_job_that_was_retried(priced):
-    git(priced, "init", "-q")
+    priced.git("init", "-q")
     manifest = priced.manifest("one", "two [fail]", extra="retry: {attempts: 2}\n")
-    git(priced, "add", manifest)
-    git(priced, "commit", "-qm", "first")
+    priced.git("add", manifest)
+    priced.git("commit", "-qm", "first")
     priced.apply(manifest, code=3)
     priced.run("retry", "j1", "--sandbox", "--yes")
     priced.apply(manifest, code=3)
     story = json.loads(priced.run("show", "j1", "--sandbox", "--json").stdout)
-    commit = git(priced, "rev-parse", "HEAD")
+    commit = priced.git("rev-parse", "HEAD")
     assert story["manifest"] == {"file": "test.yaml", "line": 8, "commit": commit, "dirty": False, "run": 1}
     assert [(one["attempt"], one["run"], one["sent"], one["learned_by"]) for one in story["tries"]] == [
         (1, 1, "yes", "query"),
@@ -168,12 +144,12 @@ def test_the_story_of_a_job_that_is_in_doubt(project):
 
 
 def test_each_revision_has_the_commit_that_asked_for_it(project):
-    git(project, "init", "-q")
+    project.git("init", "-q")
     commits = []
     for prompt in ("one", "two"):
-        git(project, "add", project.manifest(prompt))
-        git(project, "commit", "-qm", prompt)
-        commits.append(git(project, "rev-parse", "HEAD"))
+        project.git("add", project.manifest(prompt))
+        project.git("commit", "-qm", prompt)
+        commits.append(project.git("rev-parse", "HEAD"))
         project.apply("test.yaml")
     lines = project.run("show", "j0", "--sandbox", "--json").stdout.splitlines()
     assert [json.loads(line)["manifest"]["commit"] for line in lines] == commits

@@ -29,6 +29,7 @@ from seedbatch.settings import Settings
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a plan for `apply FILE`."
 )
+@click.option("--compare", "ref", metavar="GITREF", help="What changed since this commit, and what that costs.")
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", help="How to print it."
 )
@@ -47,6 +48,7 @@ def command(
     retry_failed: bool,
     no_reuse: bool,
     out: Path | None,
+    ref: str | None,
     form: str,
     detailed_exitcode: bool,
     verbose: bool,
@@ -54,7 +56,8 @@ def command(
     """Show what applying would do with each job, and why. Sends nothing.
 
     With --out, what it would submit is written to a file, and `seedbatch apply FILE` carries out exactly that, or
-    refuses if anything changed meanwhile.
+    refuses if anything changed meanwhile. With --compare, the ledger is left aside: the manifests of a commit are
+    compared with those that lie here.
 
     \b
     + create      a new request            ~ regenerate  the request changed: a new revision
@@ -62,6 +65,7 @@ def command(
     > download    finished, not on disk    ! held        waits for a person
     - orphan      no longer in the manifest
     """
+    from seedbatch.cli.comparing import compare_with
     from seedbatch.cli.planfiles import refuse_plan_files, write_plan_file
     from seedbatch.engine.forecast import forecast
     from seedbatch.engine.plan import make_plan
@@ -75,6 +79,8 @@ def command(
         *(allow_unknown_model, allow_large_matrix, retry_failed, not no_reuse),
         picks=str(picks or ""),
     )
+    if ref is not None:
+        return compare_with(ref, terms, settings, form=form, out=out, detailed=detailed_exitcode, verbose=verbose)
     choice = picking_declared(options.choice_of(selects, excludes), terms.paths, terms.picks)
     batches = load_manifests(terms, settings)
     refuse_a_lost_ledger(settings)
