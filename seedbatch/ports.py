@@ -16,7 +16,7 @@ from seedbatch.domain.calls import Binding, Bound, Call, Hint, Verdict
 from seedbatch.domain.difference import Known
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Wish
 from seedbatch.domain.records import Accounts, BatchTally, History, Identity, Occurrence, Paid, RecordedJob, Standings
-from seedbatch.domain.runs import Beginning, RecordedRun
+from seedbatch.domain.runs import Beginning, Move, RecordedRun
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import JobState
 from seedbatch.domain.tokens import Mint
@@ -446,6 +446,10 @@ class Records(Protocol):
 
     def run(self, number: int) -> RecordedRun | None:
         """One run by its number; None if there is none."""
+        ...
+
+    def moves(self, one: int, two: int, scope: Scope) -> Iterable[Move]:
+        """Which jobs of some batches were wanted at one event of the ledger and not at the other, or in another way."""
         ...
 
     def close(self) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -22,6 +22,9 @@ from seedbatch.domain.money import Money, amount_text
 from seedbatch.engine.comparison import Comparison, Edit, Kind, compare
 from seedbatch.engine.planfile import Terms
 from seedbatch.settings import Settings
+
+if TYPE_CHECKING:
+    from seedbatch.manifest.past import Past
 
 _MARKS: Final = {Kind.ADDED: "+", Kind.CHANGED: "~", Kind.MOVED: ">", Kind.REMOVED: "-", Kind.COSMETIC: "="}
 _COLOURS: Final = {Kind.ADDED: "green", Kind.CHANGED: "yellow", Kind.MOVED: "cyan", Kind.REMOVED: "red"}
@@ -38,7 +41,10 @@ _FEWER: Final = (50, 20, 5, 1)
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """What is compared, and with what. `absent` manifests are new since then; `gone` ones are not there any more."""
+    """What is compared, and with what: another commit, or what lies here if `until` is empty.
+
+    `absent` manifests are new since then; `gone` ones are not there any more.
+    """
 
     ref: str
     commit: str
@@ -46,6 +52,8 @@ class _Report:
     absent: tuple[Path, ...]
     gone: tuple[Path, ...]
     comparison: Comparison
+    until: str = ""
+    until_commit: str = ""
 
 
 def compare_with(
@@ -60,9 +68,32 @@ def compare_with(
     if out is not None or terms != replace(terms, selects=(), excludes=(), retry_failed=False):
         hint = "leave out --select, --exclude, --retry-failed and --out"
         raise UsageError("--compare looks at whole manifests, and at no ledger", hint=hint)
-    report = _compared(ref, terms, settings)
+    report = _with_work_tree(ref, terms, settings)
     if report.dirty:
         say("The manifests differ from their commit: they are compared as they lie here.")
+    return _print(report, form=form, detailed=detailed, verbose=verbose)
+
+
+def compare_commits(one: str, two: str, terms: Terms, settings: Settings, *, form: str, verbose: bool) -> int:
+    """Print what turns the manifests of one commit into those of another.
+
+    Raises:
+        UsageError: there is no such commit or no git, or the manifests of one of them cannot be read.
+    """
+    from seedbatch.manifest import commit_of
+
+    before, past = _at(one, terms, settings)
+    now, present = _at(two, terms, settings)
+    _, dirty = commit_of(tuple(map(Path, terms.paths)))
+    absent = tuple(path for path in past.absent if path not in present.absent)
+    gone = tuple(path for path in present.absent if path not in past.absent)
+    if never := [str(path) for path in past.absent if path in present.absent]:
+        raise UsageError(f"neither {one} nor {two} has a file {', '.join(never[:5])}", hint="name manifests of them")
+    report = _Report(one, past.commit, dirty, absent, gone, compare(before, now), two, present.commit)
+    return _print(report, form=form, detailed=False, verbose=verbose)
+
+
+def _print(report: _Report, *, form: str, detailed: bool, verbose: bool) -> int:
     match form:
         case "json":
             click.echo(json.dumps(_json(report), ensure_ascii=False))
@@ -76,27 +107,36 @@ def compare_with(
     return int(Exit.CHANGES if detailed and differs else Exit.OK)
 
 
-def _compared(ref: str, terms: Terms, settings: Settings) -> _Report:
+def _with_work_tree(ref: str, terms: Terms, settings: Settings) -> _Report:
     from seedbatch.manifest import commit_of
+
+    paths = tuple(map(Path, terms.paths))
+    before, past = _at(ref, terms, settings)
+    # A manifest that is gone was removed, unless it never was there.
+    gone = tuple(path for path in paths if path not in past.absent and not path.exists())
+    here = tuple(str(path) for path in paths if path not in gone)
+    now = load_manifests(replace(terms, paths=here), settings) if here else ()
+    _, dirty = commit_of(paths)
+    return _Report(ref, past.commit, dirty, past.absent, gone, compare(before, now))
+
+
+def _at(ref: str, terms: Terms, settings: Settings) -> tuple[tuple[BatchSpec, ...], Past]:
+    """The batches of a commit, with today's prices."""
     from seedbatch.manifest.past import load_past
     from seedbatch.models import price_table
 
-    paths = tuple(map(Path, terms.paths))
     past = load_past(
-        paths, ref, allow_unknown_model=terms.allow_unknown_model, allow_large_matrix=terms.allow_large_matrix
+        tuple(map(Path, terms.paths)),
+        ref,
+        allow_unknown_model=terms.allow_unknown_model,
+        allow_large_matrix=terms.allow_large_matrix,
     )
     if past.loaded.problems:
         for text in problems_text(past.loaded.problems):
             say(text)
         raise UsageError(f"the manifests of {ref} cannot be read", hint="compare with another commit")
-    # A manifest that is gone was removed, unless it never was there.
-    gone = tuple(path for path in paths if path not in past.absent and not path.exists())
-    here = tuple(str(path) for path in paths if path not in gone)
-    now = load_manifests(replace(terms, paths=here), settings) if here else ()
     table = price_table(settings.prices.rows, settings.prices.origin)
-    before: tuple[BatchSpec, ...] = tuple(replace(batch, prices=table) for batch in past.loaded.batches)
-    _, dirty = commit_of(paths)
-    return _Report(ref, past.commit, dirty, past.absent, gone, compare(before, now))
+    return tuple(replace(batch, prices=table) for batch in past.loaded.batches), past
 
 
 # -- words ------------------------------------------------------------------------------------------------------------
@@ -106,11 +146,14 @@ def _outcome(report: _Report) -> str:
     """The edit in one sentence, without its end."""
     found = report.comparison
     counts = ", ".join(f"{found.counts[kind]:,} {kind}" for kind in Kind if found.counts[kind])
+    if not counts:
+        counts = (
+            "only formatting, comments, order or settings, which are free" if _differs(found) else "nothing changed"
+        )
     since = f"{clean(report.ref)} ({report.commit[:7]})"
-    if counts:
-        return f"Since {since}: {counts}"
-    words = "only formatting, comments, order or settings, which are free" if _differs(found) else "nothing changed"
-    return f"Since {since}: {words}"
+    if report.until:
+        return f"From {since} to {clean(report.until)} ({report.until_commit[:7]}): {counts}"
+    return f"Since {since}: {counts}"
 
 
 def _differs(found: Comparison) -> bool:
@@ -140,19 +183,26 @@ def _lines(report: _Report, *, verbose: bool) -> Iterator[tuple[str, str]]:
     found = report.comparison
     yield f"{_outcome(report)}.", "bold"
     yield from ((f"  {line}", "") for line in _notes(report))
-    for batch, kinds in _by_batch(found).items():
+    yield from edit_lines(found.edits, found.settings, verbose=verbose)
+    yield f"\n{_cost_text(found)}", ""
+
+
+def edit_lines(
+    edits: Sequence[Edit], settings: Mapping[str, Sequence[str]], *, verbose: bool
+) -> Iterator[tuple[str, str]]:
+    """Lines with their colour (or nothing): what changes by batch, at most twenty of a kind unless `verbose`."""
+    for batch, kinds in _by_batch(edits, settings).items():
         yield f"{clean(batch)}:", "bold"
-        for words in found.settings.get(batch, ()):
+        for words in settings.get(batch, ()):
             yield f"  * {words}", ""
-        for kind, edits in kinds.items():
-            shown = edits if verbose else edits[:_MOST_SHOWN]
+        for kind, found in kinds.items():
+            shown = found if verbose else found[:_MOST_SHOWN]
             for edit in shown:
                 price = f"  {edit.price}" if edit.price is not None else ""
                 mark = f"{_MARKS[kind]} {kind:<8}"
                 yield f"  {mark}  {edit.address}  {clean(edit.reason)}{price}", _COLOURS.get(kind, "")
-            if len(shown) < len(edits):
-                yield f"    … and {len(edits) - len(shown):,} more {kind} (--verbose shows all)", ""
-    yield f"\n{_cost_text(found)}", ""
+            if len(shown) < len(found):
+                yield f"    … and {len(found) - len(shown):,} more {kind} (--verbose shows all)", ""
 
 
 def _notes(report: _Report) -> Iterator[str]:
@@ -162,10 +212,10 @@ def _notes(report: _Report) -> Iterator[str]:
         yield f"{clean(str(path))} is not there any more"
 
 
-def _by_batch(found: Comparison) -> dict[str, dict[Kind, list[Edit]]]:
-    batches: dict[str, dict[Kind, list[Edit]]] = {batch: {} for batch in found.settings}
+def _by_batch(edits: Sequence[Edit], settings: Mapping[str, object]) -> dict[str, dict[Kind, list[Edit]]]:
+    batches: dict[str, dict[Kind, list[Edit]]] = {batch: {} for batch in settings}
     for kind in Kind:
-        for edit in found.edits:
+        for edit in edits:
             if edit.kind is kind:
                 batches.setdefault(edit.batch, {}).setdefault(kind, []).append(edit)
     return batches
@@ -189,8 +239,10 @@ def _markdown(report: _Report) -> str:
 
 
 def _heading(report: _Report) -> str:
-    plain = _outcome(report)
-    return plain.replace(f"{clean(report.ref)} ({report.commit[:7]})", code(report.ref), 1)
+    words = _outcome(report).rpartition(": ")[2]
+    if report.until:
+        return f"From {code(report.ref)} to {code(report.until)}: {words}"
+    return f"Since {code(report.ref)}: {words}"
 
 
 def _notes_in_markdown(report: _Report) -> Iterator[str]:
@@ -201,7 +253,7 @@ def _notes_in_markdown(report: _Report) -> Iterator[str]:
 
 
 def _details(found: Comparison, most: int) -> Iterator[str]:
-    for batch, kinds in _by_batch(found).items():
+    for batch, kinds in _by_batch(found.edits, found.settings).items():
         for kind, edits in kinds.items():
             lines = [
                 f"- {code(edit.address)}: {code(edit.reason)}" + (f", {edit.price}" if edit.price is not None else "")
@@ -222,6 +274,8 @@ def _json(report: _Report) -> dict[str, object]:
         "version": 1,
         "ref": report.ref,
         "commit": report.commit,
+        "until": report.until or None,
+        "until_commit": report.until_commit or None,
         "dirty": report.dirty,
         "absent": [str(path) for path in report.absent],
         "gone": [str(path) for path in report.gone],

@@ -22,6 +22,7 @@ COMMANDS = {
     "show": "Tell the whole story of a job.",
     "report": "Write a gallery of the clips, as one folder of HTML.",
     "log": "List runs: when, who, what they did and what it cost.",
+    "diff": "Tell what changed between two runs, or two commits.",
     "pick": "Choose takes, or list the chosen ones.",
     "export": "Write jobs as CSV, JSON Lines or Parquet.",
     "resolve": "Settle a job that is in doubt.",

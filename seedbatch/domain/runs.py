@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from seedbatch.domain.money import Money
+from seedbatch.domain.records import RecordedJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +61,15 @@ class RecordedRun:
     unpriced: int
     in_doubt: int
     cost: tuple[Money, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What became of one wanted job between two runs: its row then and later, None where it was not wanted.
+
+    `amended`: both are the same row, whose request was rewritten before anything was sent.
+    """
+
+    before: RecordedJob | None
+    after: RecordedJob | None
+    amended: bool = False

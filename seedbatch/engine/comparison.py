@@ -10,6 +10,7 @@ from enum import StrEnum
 from seedbatch.domain.budget import Budget
 from seedbatch.domain.jobs import BatchSpec, JobSpec
 from seedbatch.domain.money import Money
+from seedbatch.domain.runs import Move
 from seedbatch.engine.plan import difference_text
 
 Name = tuple[str, str, int]  # batch, base and take
@@ -94,6 +95,21 @@ def compare(before: Sequence[BatchSpec], now: Sequence[BatchSpec]) -> Comparison
         now=_cost(now),
         unpriced=sum(edit.price is None for edit in priced),
     )
+
+
+def edit_of(move: Move) -> Edit:
+    """The same for what became of a job between two runs; the price is what may be owed for it."""
+    job = move.after or move.before
+    assert job is not None
+    if move.after is None:
+        kind, reason = Kind.REMOVED, "no longer wanted"
+    elif move.before is None:
+        kind, reason = Kind.ADDED, "new"
+    elif move.amended:
+        kind, reason = Kind.CHANGED, "its request changed before it was submitted"
+    else:
+        kind, reason = Kind.CHANGED, difference_text(move.before.request, move.after.request)
+    return Edit(job.batch, job.address, kind, f"{reason}; {job.state}", job.request.model, job.cost)
 
 
 class _Past:

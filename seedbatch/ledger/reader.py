@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Collection, Container, Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,13 @@ from seedbatch.domain.records import (
     Standings,
     StrayCall,
 )
-from seedbatch.domain.runs import RecordedRun
+from seedbatch.domain.runs import Move, RecordedRun
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.ledger import biography, runs
 from seedbatch.ledger.declaration import known_jobs, names_of, revisions
 from seedbatch.ledger.histories import histories
+from seedbatch.ledger.moves import moves
 from seedbatch.ledger.rows import to_json
 from seedbatch.ledger.schema import check_schema, is_older
 from seedbatch.ledger.selecting import selected
@@ -62,6 +63,7 @@ FROM jobs j JOIN batches b ON b.id = j.batch_id
 LEFT JOIN attempts a ON a.id = (SELECT max(id) FROM attempts WHERE job_id = j.id)
 """
 
+_AT_ONCE = 500
 _ORDER = "ORDER BY b.name, j.position, j.base, j.take, j.revision"
 
 
@@ -231,6 +233,16 @@ class SqliteRecords:
     def run(self, number: int) -> RecordedRun | None:
         """One run by its number; None if there is none."""
         return runs.numbered(self._connection, self._path.parent / "owners", number)
+
+    def moves(self, one: int, two: int, scope: Scope) -> Iterator[Move]:
+        """Which jobs of some batches were wanted at one event of the ledger and not at the other, or in another way."""
+        found = moves(self._connection, one, two, scope)
+        while chunk := list(islice(found, _AT_ONCE)):
+            ids = {job_id for before, after, _ in chunk for job_id in (before, after) if job_id is not None}
+            jobs = self.details(ids)
+            for before, after, amended in chunk:
+                then, later = (None if job_id is None else jobs[job_id] for job_id in (before, after))
+                yield Move(then, later, amended)
 
     def _select(self, clause: str, values: tuple[Any, ...]) -> Iterator[RecordedJob]:
         cursor = self._connection.cursor()

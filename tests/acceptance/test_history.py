@@ -161,3 +161,74 @@ def test_the_story_tells_who_told_the_end(project):
     assert (only["callback_asked"], only["learned_by"]) == (True, "callback")
     assert [one["verdict"] for one in only["callbacks"]] == ["heard"]
     assert "told by a callback and confirmed by a query" in project.run("show", "j0", "--sandbox").stdout
+
+
+def test_what_changed_between_two_runs(priced):
+    priced.apply(priced.manifest("one", "two", "three"))
+    priced.apply("test.yaml")
+    priced.write("test.yaml", (priced.folder / "test.yaml").read_text().replace('"two"', '"two [fail]"'))
+    priced.write(
+        "test.yaml", (priced.folder / "test.yaml").read_text().replace("key: j2", "key: j9, input: {duration: 4}")
+    )
+    priced.apply("test.yaml", code=3)
+    assert "the same jobs are wanted" in priced.run("diff", "1", "2", "--sandbox").stdout
+    found = json.loads(priced.run("diff", "1", "3", "--sandbox", "--json").stdout)
+    assert [(job["key"], job["edit"], job["from_revision"], job["to_revision"]) for job in found["jobs"]] == [
+        ("j1", "changed", 1, 2),
+        ("j2", "removed", 1, None),
+        ("j9", "added", None, 1),
+    ]
+    assert found["jobs"][0]["reason"].endswith("; failed")
+    assert found["summary"]["costs"] == [{"micros": 450_000, "currency": "USD"}]
+    assert found["summary"]["costs_before"] == [{"micros": 500_000, "currency": "USD"}]
+    assert (found["from"]["run"], found["to"]["run"]) == (1, 3)
+    words = priced.run("diff", "1", "3", "--sandbox").stdout
+    assert "1 added, 1 changed, 1 removed.\n" in words
+    assert "What came and changed may cost 0.45 USD so far; what it replaced or left behind had cost 0.50 USD." in words
+    back = json.loads(priced.run("diff", "3", "1", "--sandbox", "--json").stdout)
+    assert [job["edit"] for job in back["jobs"]] == ["changed", "added", "removed"]
+    again = priced.run("diff", "2", "3", "--sandbox", "--json").stdout
+    assert json.loads(again)["jobs"] == found["jobs"]
+
+
+def test_a_job_that_came_back_between_two_runs_is_no_difference(project):
+    project.apply(project.manifest("one", "two"))
+    project.apply(project.manifest("one"))
+    project.apply(project.manifest("one", "two"))
+    assert json.loads(project.run("diff", "1", "3", "--sandbox", "--json").stdout)["jobs"] == []
+    (only,) = json.loads(project.run("diff", "1", "2", "--sandbox", "--json").stdout)["jobs"]
+    assert (only["key"], only["edit"]) == ("j1", "removed")
+
+
+def test_only_batches_of_the_runs_are_compared(project):
+    project.apply(project.manifest("one", batch="a"))
+    project.apply(project.manifest("one", batch="b"))
+    project.apply(project.manifest("one", "two", batch="a"))
+    (only,) = json.loads(project.run("diff", "1", "3", "--sandbox", "--json").stdout)["jobs"]
+    assert (only["batch"], only["key"]) == ("a", "j1")
+
+
+def test_what_changed_between_two_commits(priced):
+    priced.git("init", "-q")
+    for prompt in ("one", "other"):
+        priced.git("add", priced.manifest("same", prompt))
+        priced.git("commit", "-qm", prompt)
+    (priced.folder / "test.yaml").unlink()
+    found = json.loads(priced.run("diff", "HEAD~1", "HEAD", "test.yaml", "--json").stdout)
+    (only,) = found["jobs"]
+    assert (only["key"], only["edit"], only["price"]["micros"]) == ("j1", "changed", 250_000)
+    assert (found["ref"], found["until"]) == ("HEAD~1", "HEAD")
+    words = priced.run("diff", "HEAD~1", "HEAD", "test.yaml").stdout
+    assert words.startswith("From HEAD~1 (")
+    assert "The edit asks for 1 new request for 0.25 USD." in words
+    assert "neither HEAD~1 nor HEAD has a file" in priced.run("diff", "HEAD~1", "HEAD", "never.yaml", code=2).stderr
+
+
+def test_what_is_no_run(project):
+    assert "There is no ledger" in project.run("diff", "1", "2").stderr
+    project.apply(project.manifest("one"))
+    assert "there is no run 2" in project.run("diff", "1", "2", "--sandbox", code=2).stderr
+    assert "there is no run 99" in project.run("diff", "9" * 99, "2", "--sandbox", code=2).stderr
+    done = project.run("diff", "main", "2", "--sandbox", code=2)
+    assert "'main' is no number of a run" in done.stderr
+    assert "seedbatch diff main 2 MANIFEST" in done.stderr
