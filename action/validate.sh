@@ -1,0 +1,3 @@
+# Tells every problem at its line of the pull request.
+. "$GITHUB_ACTION_PATH/action/manifests.sh"
+seedbatch validate --format github "$@"
