@@ -1,59 +1,26 @@
-"""`plan --compare`: an edit of manifests as words, as JSON, and as the comment of a pull request."""
+"""`plan --compare` and `diff` of commits: the manifests of a commit beside those that lie here, or of another one."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
-from seedbatch.cli.escaping import code, html_code
+from seedbatch.cli.edits import Report, report_json, report_lines, report_markdown
 from seedbatch.cli.loading import load_manifests
-from seedbatch.cli.markdown import MOST_CHARACTERS
-from seedbatch.cli.spending import money_json, monies
-from seedbatch.cli.words import clean, count, fitted, problems_text, say
+from seedbatch.cli.words import fitted, problems_text, say
 from seedbatch.domain.errors import Exit, UsageError
 from seedbatch.domain.jobs import BatchSpec
-from seedbatch.domain.money import Money, amount_text
-from seedbatch.engine.comparison import Comparison, Edit, Kind, compare
+from seedbatch.engine.comparison import Kind, compare
 from seedbatch.engine.planfile import Terms
 from seedbatch.settings import Settings
 
 if TYPE_CHECKING:
     from seedbatch.manifest.past import Past
-
-_MARKS: Final = {Kind.ADDED: "+", Kind.CHANGED: "~", Kind.MOVED: ">", Kind.REMOVED: "-", Kind.COSMETIC: "="}
-_COLOURS: Final = {Kind.ADDED: "green", Kind.CHANGED: "yellow", Kind.MOVED: "cyan", Kind.REMOVED: "red"}
-_MEANINGS: Final = {
-    Kind.ADDED: "a new request",
-    Kind.CHANGED: "the next revision",
-    Kind.MOVED: "its request was asked for under another name",
-    Kind.REMOVED: "nothing is deleted, nothing is refunded",
-    Kind.COSMETIC: "free",
-}
-_MOST_SHOWN: Final = 20
-_FEWER: Final = (50, 20, 5, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Report:
-    """What is compared, and with what: another commit, or what lies here if `until` is empty.
-
-    `absent` manifests are new since then; `gone` ones are not there any more.
-    """
-
-    ref: str
-    commit: str
-    dirty: bool
-    absent: tuple[Path, ...]
-    gone: tuple[Path, ...]
-    comparison: Comparison
-    until: str = ""
-    until_commit: str = ""
 
 
 def compare_with(
@@ -89,25 +56,25 @@ def compare_commits(one: str, two: str, terms: Terms, settings: Settings, *, for
     gone = tuple(path for path in present.absent if path not in past.absent)
     if never := [str(path) for path in past.absent if path in present.absent]:
         raise UsageError(f"neither {one} nor {two} has a file {', '.join(never[:5])}", hint="name manifests of them")
-    report = _Report(one, past.commit, dirty, absent, gone, compare(before, now), two, present.commit)
+    report = Report(one, past.commit, dirty, absent, gone, compare(before, now), two, present.commit)
     return _print(report, form=form, detailed=False, verbose=verbose)
 
 
-def _print(report: _Report, *, form: str, detailed: bool, verbose: bool) -> int:
+def _print(report: Report, *, form: str, detailed: bool, verbose: bool) -> int:
     match form:
         case "json":
-            click.echo(json.dumps(_json(report), ensure_ascii=False))
+            click.echo(json.dumps(report_json(report), ensure_ascii=False))
         case "markdown":
-            click.echo(_markdown(report), nl=False)
+            click.echo(report_markdown(report), nl=False)
         case _:
-            for line, colour in _lines(report, verbose=verbose):
+            for line, colour in report_lines(report, verbose=verbose):
                 bold, foreground = colour == "bold", None if colour in {"", "bold"} else colour
                 click.secho(fitted(line, sys.stdout), bold=bold, fg=foreground)
     differs = report.comparison.counts.keys() - {Kind.COSMETIC}
     return int(Exit.CHANGES if detailed and differs else Exit.OK)
 
 
-def _with_work_tree(ref: str, terms: Terms, settings: Settings) -> _Report:
+def _with_work_tree(ref: str, terms: Terms, settings: Settings) -> Report:
     from seedbatch.manifest import commit_of
 
     paths = tuple(map(Path, terms.paths))
@@ -117,7 +84,7 @@ def _with_work_tree(ref: str, terms: Terms, settings: Settings) -> _Report:
     here = tuple(str(path) for path in paths if path not in gone)
     now = load_manifests(replace(terms, paths=here), settings) if here else ()
     _, dirty = commit_of(paths)
-    return _Report(ref, past.commit, dirty, past.absent, gone, compare(before, now))
+    return Report(ref, past.commit, dirty, past.absent, gone, compare(before, now))
 
 
 def _at(ref: str, terms: Terms, settings: Settings) -> tuple[tuple[BatchSpec, ...], Past]:
@@ -137,171 +104,3 @@ def _at(ref: str, terms: Terms, settings: Settings) -> tuple[tuple[BatchSpec, ..
         raise UsageError(f"the manifests of {ref} cannot be read", hint="compare with another commit")
     table = price_table(settings.prices.rows, settings.prices.origin)
     return tuple(replace(batch, prices=table) for batch in past.loaded.batches), past
-
-
-# -- words ------------------------------------------------------------------------------------------------------------
-
-
-def _outcome(report: _Report) -> str:
-    """The edit in one sentence, without its end."""
-    found = report.comparison
-    counts = ", ".join(f"{found.counts[kind]:,} {kind}" for kind in Kind if found.counts[kind])
-    if not counts:
-        counts = (
-            "only formatting, comments, order or settings, which are free" if _differs(found) else "nothing changed"
-        )
-    since = f"{clean(report.ref)} ({report.commit[:7]})"
-    if report.until:
-        return f"From {since} to {clean(report.until)} ({report.until_commit[:7]}): {counts}"
-    return f"Since {since}: {counts}"
-
-
-def _differs(found: Comparison) -> bool:
-    return found.files or bool(found.settings)
-
-
-def _cost_text(found: Comparison) -> str:
-    """What the edit costs, and what all jobs cost together, before and now."""
-    if not found.requests:
-        asked = "The edit asks for no new request: it costs nothing."
-    else:
-        price = f" for {monies(found.price)}" if found.price else ""
-        unpriced = f", {found.unpriced:,} without a known price" if found.unpriced and found.price else ""
-        asked = f"The edit asks for {count(found.requests, 'new request')}{price}{unpriced}."
-    sums = [_sum_text(found, currency) for currency in sorted({*found.before, *found.now})]
-    return asked + (f" All jobs together: {'; '.join(sums)}." if sums and found.before != found.now else "")
-
-
-def _sum_text(found: Comparison, currency: str) -> str:
-    before, now = found.before.get(currency, 0), found.now.get(currency, 0)
-    sign = "+" if now >= before else "-"
-    difference = f"{sign}{amount_text(abs(now - before))}"
-    return f"{amount_text(before)} → {amount_text(now)} {currency} ({difference})"
-
-
-def _lines(report: _Report, *, verbose: bool) -> Iterator[tuple[str, str]]:
-    found = report.comparison
-    yield f"{_outcome(report)}.", "bold"
-    yield from ((f"  {line}", "") for line in _notes(report))
-    yield from edit_lines(found.edits, found.settings, verbose=verbose)
-    yield f"\n{_cost_text(found)}", ""
-
-
-def edit_lines(
-    edits: Sequence[Edit], settings: Mapping[str, Sequence[str]], *, verbose: bool
-) -> Iterator[tuple[str, str]]:
-    """Lines with their colour (or nothing): what changes by batch, at most twenty of a kind unless `verbose`."""
-    for batch, kinds in _by_batch(edits, settings).items():
-        yield f"{clean(batch)}:", "bold"
-        for words in settings.get(batch, ()):
-            yield f"  * {words}", ""
-        for kind, found in kinds.items():
-            shown = found if verbose else found[:_MOST_SHOWN]
-            for edit in shown:
-                price = f"  {edit.price}" if edit.price is not None else ""
-                mark = f"{_MARKS[kind]} {kind:<8}"
-                yield f"  {mark}  {edit.address}  {clean(edit.reason)}{price}", _COLOURS.get(kind, "")
-            if len(shown) < len(found):
-                yield f"    … and {len(found) - len(shown):,} more {kind} (--verbose shows all)", ""
-
-
-def _notes(report: _Report) -> Iterator[str]:
-    for path in report.absent:
-        yield f"{clean(str(path))} was not there: all of it is new"
-    for path in report.gone:
-        yield f"{clean(str(path))} is not there any more"
-
-
-def _by_batch(edits: Sequence[Edit], settings: Mapping[str, object]) -> dict[str, dict[Kind, list[Edit]]]:
-    batches: dict[str, dict[Kind, list[Edit]]] = {batch: {} for batch in settings}
-    for kind in Kind:
-        for edit in edits:
-            if edit.kind is kind:
-                batches.setdefault(edit.batch, {}).setdefault(kind, []).append(edit)
-    return batches
-
-
-# -- a comment --------------------------------------------------------------------------------------------------------
-
-
-def _markdown(report: _Report) -> str:
-    found = report.comparison
-    head = [f"## {_heading(report)}", "", _cost_text(found), ""]
-    head += [f"- {_note}" for _note in _notes_in_markdown(report)]
-    head += ["", "| edit | jobs | means |", "| --- | ---: | --- |"] if found.edits else []
-    head += [f"| {kind} | {found.counts[kind]:,} | {_MEANINGS[kind]} |" for kind in Kind if found.counts[kind]]
-    text = "\n".join(head) + "\n"
-    for most in _FEWER:
-        whole = text + "".join(_details(found, most))
-        if len(whole.encode("utf-16-le", "replace")) // 2 <= MOST_CHARACTERS:
-            return whole
-    return f"{text}\nThe jobs are left out: they are too many for a comment. `seedbatch plan --compare` lists them.\n"
-
-
-def _heading(report: _Report) -> str:
-    words = _outcome(report).rpartition(": ")[2]
-    if report.until:
-        return f"From {code(report.ref)} to {code(report.until)}: {words}"
-    return f"Since {code(report.ref)}: {words}"
-
-
-def _notes_in_markdown(report: _Report) -> Iterator[str]:
-    yield from (f"{code(str(path))} was not there: all of it is new" for path in report.absent)
-    yield from (f"{code(str(path))} is not there any more" for path in report.gone)
-    for batch, words in report.comparison.settings.items():
-        yield from (f"{code(batch)}: {one}" for one in words)
-
-
-def _details(found: Comparison, most: int) -> Iterator[str]:
-    for batch, kinds in _by_batch(found.edits, found.settings).items():
-        for kind, edits in kinds.items():
-            lines = [
-                f"- {code(edit.address)}: {code(edit.reason)}" + (f", {edit.price}" if edit.price is not None else "")
-                for edit in edits[:most]
-            ]
-            lines += [f"- … and {len(edits) - most:,} more"] if len(edits) > most else []
-            opened = " open" if kind is Kind.CHANGED else ""
-            summary = f"{html_code(batch)}: {len(edits):,} {kind}"
-            yield f"\n<details{opened}><summary>{summary}</summary>\n\n" + "\n".join(lines) + "\n\n</details>\n"
-
-
-# -- JSON -------------------------------------------------------------------------------------------------------------
-
-
-def _json(report: _Report) -> dict[str, object]:
-    found = report.comparison
-    return {
-        "version": 1,
-        "ref": report.ref,
-        "commit": report.commit,
-        "until": report.until or None,
-        "until_commit": report.until_commit or None,
-        "dirty": report.dirty,
-        "absent": [str(path) for path in report.absent],
-        "gone": [str(path) for path in report.gone],
-        "jobs": [
-            {
-                "batch": edit.batch,
-                "key": edit.address,
-                "edit": str(edit.kind),
-                "reason": edit.reason,
-                "model": edit.model,
-                "price": money_json(edit.price),
-            }
-            for edit in found.edits
-        ],
-        "settings": {batch: list(words) for batch, words in found.settings.items()},
-        "summary": {
-            "counts": {str(kind): found.counts[kind] for kind in Kind},
-            "requests": found.requests,
-            "price": money_json(found.price[0]) if len(found.price) == 1 else None,
-            "unpriced": found.unpriced,
-            "before": _only(found.before),
-            "now": _only(found.now),
-        },
-    }
-
-
-def _only(sums: Mapping[str, int]) -> dict[str, object] | None:
-    ((currency, amount),) = sums.items() if len(sums) == 1 else (("", 0),)
-    return money_json(Money(amount, currency)) if currency else None

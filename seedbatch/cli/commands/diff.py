@@ -84,7 +84,7 @@ def _run(records: Records, number: int) -> RecordedRun:
 
 
 def _print(before: RecordedRun, now: RecordedRun, moves: Sequence[Move], *, verbose: bool) -> None:
-    from seedbatch.cli.comparing import edit_lines
+    from seedbatch.cli.edits import edit_lines
     from seedbatch.cli.words import fitted
     from seedbatch.engine.comparison import Kind, edit_of
 
