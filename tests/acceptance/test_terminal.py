@@ -64,6 +64,17 @@ def test_a_narrow_window_keeps_what_matters(project):
     assert any("outputs/sandbox/test/j0.mp4" in line for line in lines)
 
 
+def test_a_narrow_window_keeps_what_a_run_did_and_how_it_ended(priced):
+    priced.apply(priced.manifest("one", "two [fail]"), code=3)
+    for columns in (40, 60, 80, 200):
+        written, _ = seen(priced, "log", "--sandbox", columns=columns)
+        lines = [ESCAPE.sub("", line).rstrip() for line in written.splitlines()]
+        assert max(map(len, lines)) <= columns
+        assert any("jobs failed" in line for line in lines), lines
+        assert any("2 submitted"[: columns // 6] in line for line in lines), lines
+    assert any("2 submitted, 1 completed, 1 failed" in line for line in lines)
+
+
 def test_a_closed_terminal_does_not_stop_a_run(project):
     """The reader of the words is gone; what is asked for is done all the same."""
     manifest = project.manifest("one", "two")

@@ -56,7 +56,7 @@ def command(ledger: Path | None, sandbox: bool, limit: int, as_json: bool) -> No
             click.echo(json.dumps(run_json(run, now), ensure_ascii=False))
     elif runs:
         headers = ("RUN", "WHEN", "COMMAND", "BATCHES", "COMMIT", "TOOK", "DID", "COST", "END", "WHO")
-        print_table(headers, [_row(run, now) for run in runs], right=(0,), wide=6, spare=(9, 5, 4, 3))
+        print_table(headers, [_row(run, now) for run in runs], right=(0,), wide=6, spare=(9, 5, 4, 3, 2, 7, 1))
     else:
         say("No run is recorded in this ledger yet.")
 
