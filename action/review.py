@@ -128,3 +128,5 @@ if __name__ == "__main__":
         _fail(f"GitHub answered {error.code} {error.reason}")
     except OSError as error:
         _fail(f"GitHub cannot be reached: {error}")
+    except (ValueError, KeyError, TypeError) as error:
+        _fail(f"GitHub answered what cannot be read: {error!r}")
