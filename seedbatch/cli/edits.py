@@ -19,7 +19,7 @@ _COLOURS: Final = {Kind.ADDED: "green", Kind.CHANGED: "yellow", Kind.MOVED: "cya
 _MEANINGS: Final = {
     Kind.ADDED: "a new request",
     Kind.CHANGED: "the next revision",
-    Kind.MOVED: "its request was asked for under another name",
+    Kind.MOVED: "asked for under another name before: free where the ledger holds it",
     Kind.REMOVED: "nothing is deleted, nothing is refunded",
     Kind.COSMETIC: "free",
 }
@@ -67,12 +67,15 @@ def _differs(found: Comparison) -> bool:
 
 def _cost_text(found: Comparison) -> str:
     """What the edit costs, and what all jobs cost together, before and now."""
+    moved = found.counts[Kind.MOVED]
     if not found.requests:
-        asked = "The edit asks for no new request: it costs nothing."
+        asked = f"The edit asks for no new request{'.' if moved else ': it costs nothing.'}"
     else:
         price = f" for {monies(found.price)}" if found.price else ""
         unpriced = f", {found.unpriced:,} without a known price" if found.unpriced and found.price else ""
         asked = f"The edit asks for {count(found.requests, 'new request')}{price}{unpriced}."
+    if moved:
+        asked += " What moved costs nothing where the ledger holds it already."
     sums = [_sum_text(found, currency) for currency in sorted({*found.before, *found.now})]
     return asked + (f" All jobs together: {'; '.join(sums)}." if sums and found.before != found.now else "")
 

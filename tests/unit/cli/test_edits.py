@@ -50,3 +50,11 @@ def test_no_more_than_twenty_of_a_kind_unless_asked_for():
     lines = [line for line, _ in report_lines(report(*edits), verbose=False)]
     assert "    … and 10 more removed (--verbose shows all)" in lines
     assert sum(line.startswith("  -") for line, _ in report_lines(report(*edits), verbose=True)) == 30
+
+
+def test_what_moved_is_free_only_where_the_ledger_holds_it():
+    moved = Edit("b", "j", Kind.MOVED, "asks for what b/i asked for", "m")
+    lines = [line for line, _ in report_lines(report(moved), verbose=False)]
+    words = "The edit asks for no new request. What moved costs nothing where the ledger holds it already."
+    assert lines[-1].strip().startswith(words)
+    assert "costs nothing where" not in report_markdown(report(Edit("b", "j", Kind.ADDED, "new", "m", PRICE)))
