@@ -25,6 +25,7 @@ _LONGEST: Final = 500
 
 _COUNTED: Final = {
     Kind.COMPLETED: "completed",
+    Kind.REUSED: "reused",
     Kind.FAILED: "failed",
     Kind.REFUSED: "failed",
     Kind.EXPIRED: "expired",

@@ -44,8 +44,8 @@ class RecordedRun:
     """A run as the ledger tells it. `event` is the last event of the ledger when it began, once it had declared.
 
     `ended_at`, `exit` and `did` are None while it runs, and for ever if it was killed; `lives` tells which. `did`
-    counts what became of jobs in its hands, whoever submitted them: `completed`, `failed`, `expired`. `submitted`
-    counts requests of its own that made a task or may have made one, `unpriced` those of unknown price, `in_doubt`
+    counts what became of jobs in its hands, whoever submitted them: `completed`, `reused`, `failed`, `expired`.
+    `submitted` counts requests of its own that made a task or may have made one, `unpriced` those of unknown price, `in_doubt`
     those that still wait for a person; `cost` is what may be owed for them now, by currency.
     """
 

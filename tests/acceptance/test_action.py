@@ -153,7 +153,10 @@ def test_a_wrong_manifest_is_told_at_its_line(priced, run, github):
 
 def test_names_are_names_whatever_is_in_them(priced, run):
     priced.write("a b/$(touch owned); x.yaml", (priced.folder / priced.manifest("one")).read_text())
-    priced.write("-x.yaml", (priced.folder / "test.yaml").read_text().replace("batch: test", "batch: other"))
+    priced.write(
+        "-x.yaml",
+        (priced.folder / "test.yaml").read_text().replace("batch: test", "batch: other").replace("one", "two"),
+    )
     done = planned(run, manifests="a b/*.yaml\n-x.yaml\n")
     assert done.failed is None, done.words
     assert "2 requests" in done.summary

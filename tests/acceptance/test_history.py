@@ -19,7 +19,7 @@ def test_runs_are_listed_newest_first_with_what_they_did_and_cost(priced):
     collected, applied = log(priced)
     assert (applied["command"], applied["exit"], applied["state"]) == ("apply", 3, "ended")
     assert applied["arguments"][0] == "test.yaml"
-    assert (applied["submitted"], applied["did"]) == (2, {"completed": 1, "failed": 1, "expired": 0})
+    assert (applied["submitted"], applied["did"]) == (2, {"completed": 1, "reused": 0, "failed": 1, "expired": 0})
     assert applied["cost"] == {"micros": 500_000, "currency": "USD"}
     (batch,) = applied["batches"]
     assert (batch["batch"], batch["manifest"], batch["jobs"], len(batch["digest"])) == ("test", "test.yaml", 2, 64)
@@ -30,6 +30,13 @@ def test_runs_are_listed_newest_first_with_what_they_did_and_cost(priced):
     assert words[2].split("\t")[6:9] == ["2 submitted, 1 completed, 1 failed", "0.50 USD", "jobs failed"]
     assert [run["run"] for run in log(priced, "--limit", "1")] == [2]
     priced.run("ledger", "check", "--sandbox")
+
+
+def test_a_clip_that_was_paid_for_already_is_told_as_reused(priced):
+    priced.apply(priced.manifest("one", batch="a"))
+    priced.apply(priced.manifest("one", batch="b"))
+    second, _ = log(priced)
+    assert (second["submitted"], second["did"]["reused"], second["cost"]) == (0, 1, None)
 
 
 def test_a_run_knows_the_commit_of_its_manifest(project):
