@@ -45,8 +45,8 @@ class RecordedRun:
 
     `ended_at`, `exit` and `did` are None while it runs, and for ever if it was killed; `lives` tells which. `did`
     counts what became of jobs in its hands, whoever submitted them: `completed`, `reused`, `failed`, `expired`.
-    `submitted` counts requests of its own that made a task or may have made one, `unpriced` those of unknown price, `in_doubt`
-    those that still wait for a person; `cost` is what may be owed for them now, by currency.
+    `submitted` counts requests of its own that made a task or may have made one, `unpriced` those of unknown price,
+    `in_doubt` those that still wait for a person; `cost` is what may be owed for them now, by currency.
     """
 
     number: int
