@@ -20,7 +20,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/seedbatch list --sandbox
 
 test: check build/editor/.tried build/browser/.tried
-	@$(if $(MISSING),echo "Left out: tests of docs/examples, editors and the gallery that need what is not installed here: $(MISSING)")
+	@$(if $(MISSING),echo "Left out: tests of docs/examples and editors and the gallery that need what is not installed here: $(MISSING)")
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(if $(MISSING),-k "test $(LEFT_OUT)")
 
 check: $(VENV)/.test

@@ -11,6 +11,7 @@ from seedbatch.domain.jobs import BatchSpec, Request, further_names
 from seedbatch.domain.records import RecordedJob, Standing
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import HELD, FailureClass, JobState
+from seedbatch.domain.wording import word_difference
 from seedbatch.engine.choosing import Chooser
 from seedbatch.engine.planned import SPENDING, Action, Plan, Planned
 from seedbatch.engine.sharing import sharing
@@ -178,11 +179,18 @@ def difference_text(before: Request, after: Request) -> str:
         old, new = before.input.get(name), after.input.get(name)
         if old == new and type(old) is type(new):
             continue
-        if name == "prompt" or isinstance(old, list | dict) or isinstance(new, list | dict):
-            parts.append(f"{name} changed")
-        else:
-            parts.append(f"{name} {_shown(old)} → {_shown(new)}")
+        parts.append(f"{name} {_difference(old, new)}")
     return ", ".join(parts) or "its request changed"
+
+
+def _difference(old: object, new: object) -> str:
+    match old, new:
+        case (list() | dict(), _) | (_, list() | dict()):
+            return "changed"
+        case str(), str() if len(old.split()) > 1 or len(new.split()) > 1:
+            return word_difference(old, new) or "has other spaces"
+        case _:
+            return f"{_shown(old)} → {_shown(new)}"
 
 
 def _shown(value: object) -> str:

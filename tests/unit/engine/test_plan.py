@@ -151,7 +151,7 @@ async def test_a_changed_request_is_the_next_revision_once_it_was_sent(past, sta
     if state is S.PENDING:
         assert told(plan) == [("a", 1, "create", "its request changed before it was submitted")]
     else:
-        assert told(plan) == [("a", 2, "regenerate", "prompt changed"), *earlier]
+        assert told(plan) == [("a", 2, "regenerate", "prompt a → another"), *earlier]
     assert plan.submissions == 1
     await past.declare(spec("a", prompt="another"))
     assert told(past.plan(spec("a", prompt="another")))[1:] == earlier
@@ -174,9 +174,10 @@ async def test_an_earlier_request_is_taken_up_again(past, state):
         ({"duration": 10}, "duration 5 → 10"),
         ({"ratio": "9:16", "duration": 4}, "duration 5 → 4, ratio 16:9 → 9:16"),
         ({"fallback": False}, "fallback nothing → false"),
-        ({"fallback": True, "prompt": "b"}, "fallback nothing → true, prompt changed"),
+        ({"fallback": True, "prompt": "b"}, "fallback nothing → true, prompt a → b"),
         ({"imageUrls": ["https://x.example/a.png"]}, "imageUrls changed"),
         ({"duration": True}, "duration 5 → true"),
+        ({"prompt": "a wide river"}, "prompt a {+wide river+}"),
     ],
 )
 async def test_what_changed_is_named(past, change, reason):
