@@ -135,6 +135,7 @@ SCENES: Final = {
     "revised": Scene(before=(), edited=("a big cat", "a big dog")),
     "revised in part": Scene(("[two] a cat", "a dog"), before=(), edited=("[two] a big cat", "a big dog")),
     "sent again": Scene(("[fail-once] a cat", "[fail-once] a dog"), before=(), options=("--retry-failed",)),
+    "shared": Scene(("[two] a cat", "[two] a cat", "[two] a cat")),
     "many commits": Scene(world={"commits per checkpoint": 5}),
 }
 
@@ -225,6 +226,7 @@ _NEWBORN: Final = r"/\.sandbox\.db\.[0-9a-f]+"
 _OWNER: Final = r"/owners/\.[0-9a-f]+"
 _STATE: Final = r"/\.seedbatch"
 _PART: Final = r"/\.j\d[^/]*-\d\.part"
+_SHARED_PART: Final = r"/\.j\d[^/]*share-\d-\d\.part"
 _SIDECAR_PART: Final = r"/\.j\d[^/]*\.json\.part"
 _FILE: Final = r"/j\d(-\d)?\.mp4"
 _SIDECAR: Final = r"/j\d(-\d)?\.json"
@@ -355,6 +357,17 @@ def _making_way() -> Iterator[Point]:
     )  # fmt: skip
 
 
+def _sharing() -> Iterator[Point]:
+    def shared(name: str, seam: Seam, ways: tuple[str, ...] = READS) -> Point:
+        return Point(name, seam, "shared", ways)
+
+    yield from _verb("linked", "shared", reads=False)
+    yield shared("before a file is shared", Verb("store", "share", "before"))
+    yield shared("before it is linked", Call("link", _SHARED_PART, "before"), WRITES)
+    yield shared("it is linked, without its own name", Call("link", _SHARED_PART, "after"))
+    yield shared("after a file was shared", Verb("store", "share", "after"))
+
+
 def _ending() -> Iterator[Point]:
     checkpoint = r"PRAGMA wal_checkpoint"
     yield Point("before a checkpoint", Statement(checkpoint, "before"), "many commits", (RAISE, KILL, EIO))
@@ -386,6 +399,7 @@ POINTS: Final = (
     *_asking(),
     *_fetching(),
     *_making_way(),
+    *_sharing(),
     *_ending(),
 )
 
