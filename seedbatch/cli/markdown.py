@@ -122,10 +122,11 @@ def _table(counts: Mapping[Action, int], seen: _Seen) -> Iterator[str]:
 
 def _costs(coming: Forecast) -> Iterator[str]:
     if coming.price:
-        yield f"Submitting all of it: {monies(coming.price)}"
+        most = f", at most {monies(coming.worst)} with retries" if coming.worst != coming.price else ""
+        yield f"Submitting all of it: {monies(coming.price)}{most}"
         yield f"What may be owed in this ledger afterwards: {monies(coming.exposure_after)}"
-    # What a cap keeps back is among the warnings.
-    yield from (line for line in forecast_lines(coming) if not line.startswith("Kept back"))
+    # What has no price and what a cap keeps back is among the warnings.
+    yield from (line for line in forecast_lines(coming) if not line.startswith(("Without a price", "Kept back")))
 
 
 def _details(plan: Plan, seen: _Seen, most: int) -> Iterator[str]:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from seedbatch.cli.spending import money_json, price_text
+from seedbatch.cli.spending import money_json, monies, price_text
 from seedbatch.cli.words import clean, count
 from seedbatch.domain.jobs import BatchSpec
 from seedbatch.domain.money import Money
@@ -38,11 +38,12 @@ _MOST_SHOWN = 20
 _QUIET = frozenset({Action.UNCHANGED})
 
 
-def plan_lines(plan: Plan, *, verbose: bool) -> Iterator[tuple[str, str]]:
+def plan_lines(plan: Plan, coming: Forecast, *, verbose: bool) -> Iterator[tuple[str, str]]:
     """Lines with their colour (or nothing): what changes by batch, at most twenty of a kind unless `verbose`."""
     examples = {} if verbose else _examples(plan)
     for batch, counts in plan.by_batch.items():
-        yield f"{batch}: {summary(counts)}", "bold"
+        own = coming.by_batch.get(batch, ()) if len(plan.by_batch) > 1 else ()
+        yield f"{batch}: {summary(counts)}" + (f", {monies(own)}" if own else ""), "bold"
         for action in Action:
             if not counts[action] or (action in _QUIET and not verbose):
                 continue
@@ -143,6 +144,7 @@ def _summary(plan: Plan, coming: Forecast) -> dict[str, object]:
         "counts": {str(action): plan.counts[action] for action in Action},
         "submissions": plan.submissions,
         "price": money_json(_only(coming.price)),
+        "price_at_most": money_json(_only(coming.worst)),
         "unpriced": sum(coming.unpriced.values()),
         "exposure_after": money_json(_only(coming.exposure_after)),
         "kept_back": 0 if coming.kept is None else coming.kept.count,

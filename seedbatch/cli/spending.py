@@ -70,16 +70,21 @@ def money_json(money: Money | None) -> dict[str, object] | None:
 
 
 def price_text(forecast: Forecast) -> str:
-    """`12 requests for 3.00 USD`, and how many of them have no price; `12 requests` if none has one."""
+    """`12 requests for 3.00 USD (at most 6.00 USD with retries) and 2 without a known price`, as far as prices tell."""
     what = count(forecast.submissions, "request")
     unpriced = sum(forecast.unpriced.values())
     if not forecast.price:
         return what
-    return f"{what} for {monies(forecast.price)}" + (f" and {unpriced:,} without a known price" if unpriced else "")
+    most = f" (at most {monies(forecast.worst)} with retries)" if forecast.worst not in {(), forecast.price} else ""
+    without = f" and {unpriced:,} without a known price" if unpriced else ""
+    return f"{what} for {monies(forecast.price)}{most}{without}"
 
 
 def forecast_lines(forecast: Forecast) -> Iterator[str]:
-    """What a plan comes to beside its price: what caps keep back, and what moderation may do."""
+    """What a plan comes to beside its price: what has none, what caps keep back, and what moderation may do."""
+    if forecast.unpriced and forecast.price:
+        models = ", ".join(f"{model} ({number:,})" for model, number in sorted(forecast.unpriced.items()))
+        yield f"Without a price in your price table: {models}."
     if forecast.kept is not None:
         kept = count(forecast.kept.count, "request")
         yield f"Kept back by a cap as it stands: {kept} ({forecast.kept.reason})."

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seedbatch.domain.brake import Moderation, surcharge
 from seedbatch.domain.budget import Budget, Spent, obstacle
@@ -25,7 +25,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`price` by currency of all that has one; `unpriced` submissions by model; `kept` by caps as they stand now."""
+    """`price` by currency of all that has one; `unpriced` submissions by model; `kept` by caps as they stand now.
+
+    `worst` is the price with every try that the manifests' retries allow; `by_batch` parts the price by batch.
+    """
 
     submissions: int
     price: tuple[Money, ...]
@@ -33,6 +36,8 @@ class Forecast:
     kept: Kept | None
     exposure_after: tuple[Money, ...]
     moderation: Moderation
+    worst: tuple[Money, ...] = ()
+    by_batch: Mapping[str, tuple[Money, ...]] = field(default_factory=dict)
 
     @property
     def surcharge(self) -> int:
@@ -47,15 +52,20 @@ class Forecast:
 
 def forecast(plan: Plan, batches: Sequence[BatchSpec], accounts: Accounts, caps: Caps) -> Forecast:
     """What applying a plan comes to."""
-    sums: Counter[str] = Counter()
+    parts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     unpriced: Counter[str] = Counter()
     caps_ = _Caps({batch.name: batch.budget for batch in batches}, accounts, caps)
     for job in plan.of(*SPENDING):
         if job.price is None:
             unpriced[job.model] += 1
         else:
-            sums[job.price.currency] += job.price.micros
+            parts[job.batch][job.price.currency] += job.price.micros
         caps_.take(job)
+    sums = sum(parts.values(), Counter[str]())
+    worst: Counter[str] = Counter()
+    for batch in batches:
+        # A task that moderation takes costs less than its price, so no surcharge is more.
+        worst.update({currency: micros * batch.attempts for currency, micros in parts[batch.name].items()})
     after = Counter({money.currency: money.micros for money in accounts.exposure}) + sums
     return Forecast(
         submissions=plan.submissions,
@@ -64,6 +74,8 @@ def forecast(plan: Plan, batches: Sequence[BatchSpec], accounts: Accounts, caps:
         kept=caps_.kept,
         exposure_after=_monies(after),
         moderation=accounts.moderation,
+        worst=_monies(worst),
+        by_batch={name: _monies(own) for name, own in parts.items() if own},
     )
 
 

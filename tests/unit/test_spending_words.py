@@ -47,11 +47,19 @@ def settings(tmp_path):
     return load({}, {"XDG_CONFIG_HOME": str(tmp_path)}, tmp_path)
 
 
-def coming(submissions=1, price=(), unpriced=None, kept=None, moderation=QUIET):
-    return Forecast(submissions, price, unpriced or {}, kept, (), moderation)
+def coming(submissions=1, price=(), unpriced=None, kept=None, moderation=QUIET, worst=()):
+    return Forecast(submissions, price, unpriced or {}, kept, (), moderation, worst)
 
 
 # -- the caps of a run --------------------------------------------------------------------------------------------
+
+
+def test_a_price_says_what_retries_may_make_of_it():
+    once = coming(12, (usd(300),), worst=(usd(300),))
+    assert price_text(once) == "12 requests for 3.00 USD"
+    twice = coming(12, (usd(300),), {"m": 2}, worst=(usd(600),))
+    assert price_text(twice) == "12 requests for 3.00 USD (at most 6.00 USD with retries) and 2 without a known price"
+    assert next(forecast_lines(twice)) == "Without a price in your price table: m (2)."
 
 
 def test_nobody_named_a_cap(settings):

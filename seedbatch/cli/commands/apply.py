@@ -233,7 +233,7 @@ def _show(plan: Plan, coming: Forecast, batches: Sequence[BatchSpec], manner: _M
         return
     if not manner.choice.everything:
         say(left_out(plan, batches))
-    for line, colour in plan_lines(plan, verbose=manner.verbose):
+    for line, colour in plan_lines(plan, coming, verbose=manner.verbose):
         say(line, colour)
     say()
     for line in forecast_lines(coming):

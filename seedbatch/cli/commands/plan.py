@@ -106,7 +106,7 @@ def command(
         note = "" if choice.everything else left_out(plan, batches)
         click.echo(plan_markdown(plan, coming, digest=digest, note=note), nl=False)
     else:
-        for line, colour in plan_lines(plan, verbose=verbose):
+        for line, colour in plan_lines(plan, coming, verbose=verbose):
             click.secho(fitted(line, sys.stdout), bold=colour == "bold", fg=None if colour in {"", "bold"} else colour)
         click.echo(fitted(f"\n{closing(plan, coming)}", sys.stdout))
         for line in forecast_lines(coming):

@@ -53,6 +53,14 @@ def test_nothing_to_do_costs_nothing():
     assert (found.exposure_after, found.expected_violations, found.surcharge) == ((), 0, 1)
 
 
+def test_retries_may_cost_as_often_as_their_batch_allows():
+    jobs = (job("a", usd(5)), job("b", usd(7), name="c"), job("d", None, name="c"))
+    batches = [BatchSpec("b", (), attempts=1), BatchSpec("c", (), attempts=3)]
+    found = forecast(Plan(jobs), batches, Accounts(), Caps())
+    assert (found.price, found.worst) == ((usd(12),), (usd(5 + 3 * 7),))
+    assert found.by_batch == {"b": (usd(5),), "c": (usd(7),)}
+
+
 def test_only_what_is_submitted_has_a_price():
     price = usd(5)
     found = coming(*(job(action, price, action) for action in Action))
