@@ -18,7 +18,7 @@ from seedbatch.domain.errors import StaleCaller
 from seedbatch.domain.jobs import Wish
 from seedbatch.domain.moments import stamp
 from seedbatch.domain.records import Paid
-from seedbatch.domain.states import PAID, JobState
+from seedbatch.domain.states import JobState
 from seedbatch.domain.work import JobName, Share, SharedFile
 from seedbatch.ledger.chosen import CHOSEN, Among
 from seedbatch.ledger.rows import move, note, scope_names, to_json
@@ -40,7 +40,6 @@ _WAITING: Final = (
     " JOIN jobs s ON s.id = h.source_id WHERE h.linked_at IS NULL AND j.state = 'pending' AND j.standing = 'current'"
     " AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?)))"
 )
-assert all(f"'{state}'" in _PAID_STATES for state in PAID)
 
 
 def source_of(connection: sqlite3.Connection, job_id: int) -> int | None:
