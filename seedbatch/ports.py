@@ -15,7 +15,17 @@ from seedbatch.domain.attempts import Origin, RecordedAttempt
 from seedbatch.domain.calls import Binding, Bound, Call, Hint, Verdict
 from seedbatch.domain.difference import Known
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Wish
-from seedbatch.domain.records import Accounts, BatchTally, History, Identity, Occurrence, Paid, RecordedJob, Standings
+from seedbatch.domain.records import (
+    Accounts,
+    BatchTally,
+    History,
+    Identity,
+    Occurrence,
+    Paid,
+    RecordedJob,
+    Sharer,
+    Standings,
+)
 from seedbatch.domain.runs import Beginning, Move, RecordedRun
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import JobState
@@ -394,6 +404,10 @@ class Records(Protocol):
 
     def paid(self, wishes: Collection[Wish]) -> Mapping[Wish, Paid]:
         """For each of these wishes whose request was paid for, the job whose task would be shared."""
+        ...
+
+    def sharers(self, scope: Scope, most: int) -> list[Sharer]:
+        """Up to `most` pending jobs that share a task and wait for its files."""
         ...
 
     def details(self, job_ids: Iterable[int]) -> Mapping[int, RecordedJob]:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from seedbatch.cli.callbacks import Bind, receiving
 from seedbatch.cli.display import JsonLines, counts_text, open_display
@@ -31,6 +31,8 @@ from seedbatch.engine.reception import Reception
 from seedbatch.engine.run import Errand, Outcome, Run
 from seedbatch.settings import Settings
 from seedbatch.wiring import Plant, mint_for, open_plant, open_records
+
+_MOST_SHARERS: Final = 10
 
 
 async def carry_out(
@@ -111,6 +113,25 @@ def _in_doubt_words(settings: Settings) -> None:
         say(line)
 
 
+def _sharing_words(settings: Settings, place: str) -> None:
+    """What is pending because it shares the task of another job, and what to type."""
+    records = open_records(settings)
+    if records is None:
+        return
+    try:
+        waiting = records.sharers(None, _MOST_SHARERS + 1)
+    finally:
+        records.close()
+    if not waiting:
+        return
+    say("\nPending, because another job was paid for the same request:")
+    for one in waiting[:_MOST_SHARERS]:
+        say(f"  {one.name} shares the task of {one.source}")
+    if len(waiting) > _MOST_SHARERS:
+        say("  …")
+    say(f"  → seedbatch collect --watch{place} brings in what is running, then apply again")
+
+
 def _say_where(here: str, public_url: str | None, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         told = {"url": here, "public_url": public_url}
@@ -185,6 +206,8 @@ def closing_words(outcome: Outcome, settings: Settings, again: str) -> None:
             say(f"  → {stop.hint}")
     if counts[JobState.IN_DOUBT]:
         _in_doubt_words(settings)
+    if counts[JobState.PENDING]:
+        _sharing_words(settings, place)
     if counts[JobState.FAILED] or counts[JobState.EXPIRED]:
         say("\nFailed or expired: held until you say otherwise.")
         say(f"  → seedbatch list --state failed{place}, then seedbatch retry KEY{place}")

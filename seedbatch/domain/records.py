@@ -92,10 +92,22 @@ class RecordedJob:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """A job whose request was paid for, or may have been, and where it stands."""
+    """A job whose request was paid for, or may have been, and where it stands: one of `states.PAID`."""
 
     name: JobName
     state: JobState
+
+    def __str__(self) -> str:
+        return f"{self.name}, which {_STANDS[self.state]}"
+
+
+_STANDS = {
+    JobState.COMPLETED: "is on disk",
+    JobState.SUCCEEDED: "is finished, and not on disk yet",
+    JobState.RUNNING: "is running at the provider",
+    JobState.SUBMITTING: "is being submitted",
+    JobState.IN_DOUBT: "is in doubt",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +137,14 @@ class History:
     axes: Mapping[str, Scalar] = field(default_factory=dict)
     attempts: tuple[RecordedAttempt, ...] = ()
     stored_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sharer:
+    """A job that is not sent, and waits for the files of another one's task."""
+
+    name: JobName
+    source: Paid
 
 
 @dataclass(frozen=True, slots=True)

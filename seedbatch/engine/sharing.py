@@ -8,19 +8,10 @@ from itertools import islice
 from typing import Final
 
 from seedbatch.domain.jobs import BatchSpec, Wish
-from seedbatch.domain.records import Paid
-from seedbatch.domain.states import JobState
 from seedbatch.engine.planned import SPENDING, Action, Planned
 from seedbatch.ports import Records
 
 _AT_ONCE: Final = 500
-_WORDS: Final = {
-    JobState.COMPLETED: "is on disk",
-    JobState.SUCCEEDED: "is finished",
-    JobState.RUNNING: "is running at the provider",
-    JobState.SUBMITTING: "is being submitted",
-    JobState.IN_DOUBT: "is in doubt",
-}
 
 
 def sharing(planned: Iterable[Planned], batches: Sequence[BatchSpec], records: Records | None) -> Iterator[Planned]:
@@ -35,15 +26,11 @@ def sharing(planned: Iterable[Planned], batches: Sequence[BatchSpec], records: R
             if job.action not in SPENDING:
                 yield job
             elif found := paid.get(job.wish):
-                yield _reused(job, _known(found))
+                yield _reused(job, f"the same request as {found}")
             elif hash(job.wish) in repeated and (earlier := first.setdefault(job.wish, job)) is not job:
                 yield _reused(job, f"the same request as {earlier.batch}/{earlier.address}, which is sent once")
             else:
                 yield job
-
-
-def _known(paid: Paid) -> str:
-    return f"the same request as {paid.name}, which {_WORDS[paid.state]}"
 
 
 def _reused(job: Planned, reason: str) -> Planned:

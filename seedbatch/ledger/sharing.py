@@ -17,7 +17,7 @@ from seedbatch.domain.answers import MediaKind, StoredFile
 from seedbatch.domain.errors import StaleCaller
 from seedbatch.domain.jobs import Wish
 from seedbatch.domain.moments import stamp
-from seedbatch.domain.records import Paid
+from seedbatch.domain.records import Paid, Sharer
 from seedbatch.domain.states import JobState
 from seedbatch.domain.work import JobName, Share, SharedFile
 from seedbatch.ledger.chosen import CHOSEN, Among
@@ -124,6 +124,18 @@ def waiting(connection: sqlite3.Connection, scope: Scope, among: Among) -> int:
         f"SELECT count(*) {_WAITING}{only} AND s.state IN {_PAID_STATES}", scope_names(scope)
     )
     return int(count)
+
+
+def sharers(connection: sqlite3.Connection, scope: Scope, most: int) -> list[Sharer]:
+    """Up to `most` of the pending jobs that share a task, by batch and in the manifest's order."""
+    rows = connection.execute(
+        f"SELECT j.id, s.id, s.state {_WAITING} AND s.state IN {_PAID_STATES} ORDER BY b.name, j.position LIMIT ?",
+        (*scope_names(scope), most),
+    ).fetchall()
+    return [
+        Sharer(_name(connection, job_id), Paid(_name(connection, source_id), JobState(state)))
+        for job_id, source_id, state in rows
+    ]
 
 
 def linked(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFile], folder: str, now: datetime) -> None:

@@ -99,6 +99,8 @@ def test_a_running_task_is_waited_for(project):
     assert actions(project, two)["two/j0"] == ("reuse", "the same request as one/j0, which is running at the provider")
     done = project.apply(two, code=6)  # the other batch is not waited for
     assert "1 pending, 1 completed" in done.stderr
+    assert "two/j0 shares the task of one/j0, which is " in done.stderr
+    assert "seedbatch collect --watch --sandbox" in done.stderr
     project.apply(one, two)
     assert project.submitted() == 2
     assert {job["state"] for job in project.jobs()} == {"completed"}
