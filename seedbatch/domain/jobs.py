@@ -141,7 +141,7 @@ class BatchSpec:
     prices: PriceTable = field(default_factory=PriceTable)
     manifest: str = ""
     digest: str = ""
-    repeated: frozenset[int] = frozenset()
+    repeated: frozenset[int] = field(default=frozenset(), repr=False, compare=False)  # other hashes in each process
     files: tuple[SourceFile, ...] = ()
     sources: tuple[SourceFile, ...] = ()
     commit: str = ""
