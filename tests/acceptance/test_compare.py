@@ -100,7 +100,7 @@ def test_rows_are_read_from_the_commit_too(repository):
     repository.git("commit", "-qm", "rows")
     repository.write("m/rows/a.csv", "id,text\na,one\nb,other\nc,three\n")
     found = compared(repository, paths=("m/rows.yaml",))
-    assert edits(found) == {"b": ("changed", "prompt one → other"), "c": ("added", "new")}
+    assert edits(found) == {"b": ("changed", "prompt two → other"), "c": ("added", "new")}
     assert edits(compared(repository, paths=("./m/../m/rows.yaml",))) == edits(found)
 
 
