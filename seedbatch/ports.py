@@ -406,8 +406,8 @@ class Records(Protocol):
         """For each of these wishes whose request was paid for, the job whose task would be shared."""
         ...
 
-    def sharers(self, scope: Scope, most: int) -> list[Sharer]:
-        """Up to `most` pending jobs that share a task and wait for its files."""
+    def stuck(self, scope: Scope, most: int) -> list[Sharer]:
+        """Up to `most` pending jobs that share a task which a run over `scope` does not bring to an end."""
         ...
 
     def details(self, job_ids: Iterable[int]) -> Mapping[int, RecordedJob]:

@@ -123,20 +123,8 @@ def plan_json(plan: Plan, coming: Forecast) -> Iterator[str]:
     """The text of the object of `docs/json-output.md`, in pieces: a plan of a million jobs is never whole in memory."""
     yield '{"version": 1, "jobs": ['
     for index, job in enumerate(plan.jobs):
-        yield f"{', ' if index else ''}{json.dumps(_job(job), ensure_ascii=False)}"
+        yield f"{', ' if index else ''}{json.dumps(job.as_json(), ensure_ascii=False)}"
     yield f'], "summary": {json.dumps(_summary(plan, coming), ensure_ascii=False)}}}\n'
-
-
-def _job(job: Planned) -> dict[str, object]:
-    return {
-        "batch": job.batch,
-        "key": job.address,
-        "revision": job.revision,
-        "action": str(job.action),
-        "reason": job.reason,
-        "model": job.model,
-        "price": money_json(job.price),
-    }
 
 
 def _summary(plan: Plan, coming: Forecast) -> dict[str, object]:

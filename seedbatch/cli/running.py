@@ -113,13 +113,13 @@ def _in_doubt_words(settings: Settings) -> None:
         say(line)
 
 
-def _sharing_words(settings: Settings, place: str) -> None:
-    """What is pending because it shares the task of another job, and what to type."""
+def _sharing_words(outcome: Outcome, settings: Settings, place: str) -> None:
+    """What stays pending because it shares a task that this run does not look after, and what to type."""
     records = open_records(settings)
     if records is None:
         return
     try:
-        waiting = records.sharers(None, _MOST_SHARERS + 1)
+        waiting = records.stuck([tally.batch for tally in outcome.tallies], _MOST_SHARERS + 1)
     finally:
         records.close()
     if not waiting:
@@ -129,7 +129,7 @@ def _sharing_words(settings: Settings, place: str) -> None:
         say(f"  {one.name} shares the task of {one.source}")
     if len(waiting) > _MOST_SHARERS:
         say("  …")
-    say(f"  → seedbatch collect --watch{place} brings in what is running, then apply again")
+    say(f"  → seedbatch collect --watch{place} brings in what is at the provider; then apply again")
 
 
 def _say_where(here: str, public_url: str | None, *, as_json: bool, quiet: bool) -> None:
@@ -207,7 +207,7 @@ def closing_words(outcome: Outcome, settings: Settings, again: str) -> None:
     if counts[JobState.IN_DOUBT]:
         _in_doubt_words(settings)
     if counts[JobState.PENDING]:
-        _sharing_words(settings, place)
+        _sharing_words(outcome, settings, place)
     if counts[JobState.FAILED] or counts[JobState.EXPIRED]:
         say("\nFailed or expired: held until you say otherwise.")
         say(f"  → seedbatch list --state failed{place}, then seedbatch retry KEY{place}")

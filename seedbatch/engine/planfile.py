@@ -18,7 +18,7 @@ from seedbatch.domain.errors import UsageError
 from seedbatch.domain.jobs import BatchSpec, SourceFile
 from seedbatch.domain.prices import PriceTable
 from seedbatch.domain.records import Identity
-from seedbatch.engine.planned import SPENDING, Plan, Planned
+from seedbatch.engine.planned import SPENDING, Plan
 
 BEGINNING: Final = b'{"seedbatch_plan": '
 _VERSION: Final = 1
@@ -76,7 +76,7 @@ def _prices_digest(table: PriceTable) -> str:
 def write(plan: Plan, bound: Binding, to: Callable[[str], object]) -> str:
     """Give the lines of a plan file to `to`, each with its end; returns the digest."""
     digest = hashlib.sha256()
-    for value in chain([_header(plan, bound)], map(_request, plan.of(*SPENDING))):
+    for value in chain([_header(plan, bound)], (job.as_json() for job in plan.of(*SPENDING))):
         line = _line(value)
         digest.update(line.encode())
         to(line)
@@ -145,7 +145,7 @@ def departure(approved: Iterable[Mapping[str, Any]], plan: Plan, *, begun: bool)
     waiting = iter(approved)
     left = 0
     for job in plan.of(*SPENDING):
-        now = _request(job)
+        now = job.as_json()
         for request in waiting:
             if all(request[name] == now[name] for name in _BINDING):
                 break
@@ -204,16 +204,3 @@ def _binding(header: Mapping[str, Any]) -> Binding:
 
 def _line(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False) + "\n"
-
-
-def _request(job: Planned) -> dict[str, Any]:
-    return {
-        "batch": job.batch,
-        "key": job.address,
-        "revision": job.revision,
-        "action": str(job.action),
-        "reason": job.reason,
-        "model": job.model,
-        "fingerprint": job.fingerprint,
-        "price": None if job.price is None else {"micros": job.price.micros, "currency": job.price.currency},
-    }

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from seedbatch.domain.difference import Known
+from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.jobs import Wish
 from seedbatch.domain.money import Money
 from seedbatch.domain.records import Standing
@@ -59,6 +60,22 @@ class Planned:
     def wish(self) -> Wish:
         """What jobs have in common that could share a task."""
         return self.fingerprint, self.take
+
+    def as_json(self) -> dict[str, Json]:
+        """What plan files and `plan --format json` say of it."""
+        price: Json = None
+        if self.price is not None:
+            price = {"micros": self.price.micros, "currency": self.price.currency}
+        return {
+            "batch": self.batch,
+            "key": self.address,
+            "revision": self.revision,
+            "action": str(self.action),
+            "reason": self.reason,
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+            "price": price,
+        }
 
 
 class Plan:

@@ -80,5 +80,5 @@ class Reuser:
         """It was paid for, so it is not sent: what lies at the source is looked at again by the next run."""
         reason = f"{share.name} shares the task of {share.source}, whose file cannot be had: {cause}"
         self._crew.report(Kind.NOT_FETCHED, share.name, reason=cause)
-        hint = "put it back, then apply again; or pay for another one with --no-reuse"
+        hint = "see to that, then apply again: it is not paid for a second time unless you say --no-reuse"
         self._crew.stop(Stop(Exit.RUNNING, reason, hint))

@@ -22,6 +22,11 @@ class Among(Enum):
 CHOSEN: Final = " AND EXISTS (SELECT 1 FROM temp.chosen c WHERE c.job_id = j.id)"
 
 
+def only(among: Among) -> str:
+    """What a condition on a row `j` of jobs must say as well."""
+    return "" if among is Among.ALL else CHOSEN
+
+
 def choose(connection: sqlite3.Connection, jobs: Iterable[JobName]) -> Among:
     """Be about these jobs only, all their revisions: `temp.chosen` holds them, in the order of the queue."""
     connection.execute(

@@ -18,9 +18,9 @@ from seedbatch.domain.money import Money
 from seedbatch.domain.prices import line_to_add
 from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import Bar, Barrier, Caps, Claim, JobName, Submission
-from seedbatch.ledger.chosen import CHOSEN, Among
+from seedbatch.ledger.chosen import CHOSEN, Among, only
 from seedbatch.ledger.rows import scope_names
-from seedbatch.ledger.sharing import NO_SHARE, share, source_of, unshare
+from seedbatch.ledger.sharing import SHARES, share, source_of, unshare
 from seedbatch.ledger.spending import budget, moderation, of_batch, of_day, of_owner, spent
 from seedbatch.ports import Scope
 
@@ -32,8 +32,7 @@ _CANDIDATES: Final = (
     " FROM batches b "
 )
 _DUE: Final = (
-    " AND j.standing = 'current' AND (j.not_before IS NULL OR j.not_before <= :now)"
-    f" AND (NOT :reuse OR (true{NO_SHARE}))"
+    f" AND j.standing = 'current' AND (j.not_before IS NULL OR j.not_before <= :now) AND NOT (:reuse AND {SHARES})"
 )
 _QUEUE: Final = (
     f"{_CANDIDATES} CROSS JOIN jobs j INDEXED BY jobs_queue"
@@ -139,7 +138,7 @@ def _braked(brake: Brake, seen: Moderation) -> Bar:
 def _any_pending(connection: sqlite3.Connection, scope: Scope, among: Among) -> bool:
     row = connection.execute(
         "SELECT 1 FROM jobs j JOIN batches b ON b.id = j.batch_id WHERE j.state = 'pending' AND j.standing = 'current'"  # noqa: S608
-        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){NO_SHARE}{_only(among)} LIMIT 1",
+        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))) AND NOT {SHARES}{only(among)} LIMIT 1",
         scope_names(scope),
     ).fetchone()
     return row is not None
@@ -309,11 +308,7 @@ def _next_pending(connection: sqlite3.Connection, scope: Scope, among: Among, no
     ((due,),) = connection.execute(
         "SELECT min(j.not_before) FROM jobs j INDEXED BY jobs_later JOIN batches b ON b.id = j.batch_id"  # noqa: S608
         " WHERE j.state = 'pending' AND j.standing = 'current' AND j.not_before > ?"
-        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){NO_SHARE}{_only(among)}",
+        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))) AND NOT {SHARES}{only(among)}",
         (stamp(now), *scope_names(scope)),
     )
     return due and moment(due)
-
-
-def _only(among: Among) -> str:
-    return "" if among is Among.ALL else CHOSEN

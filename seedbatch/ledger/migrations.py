@@ -520,53 +520,27 @@ BEGIN SELECT RAISE(ABORT, 'only files that it shares complete a job that was not
 """
 
 
-@migrations(name="0001_first_tables")
-def _first_tables(db: Database) -> None:
-    for statement in _statements(_TABLES + _TOTALS + _GUARDS):
-        db.conn.execute(statement)
-
-
-@migrations(name="0002_callbacks")
-def _callbacks(db: Database) -> None:
-    for statement in _statements(_CALLBACKS):
-        db.conn.execute(statement)
-
-
-@migrations(name="0003_selections")
-def _selections(db: Database) -> None:
-    for statement in _statements(_SELECTIONS):
-        db.conn.execute(statement)
-
-
-@migrations(name="0004_vars")
-def _vars(db: Database) -> None:
-    for statement in _statements(_VARS):
-        db.conn.execute(statement)
-
-
-@migrations(name="0005_runs")
-def _runs(db: Database) -> None:
-    for statement in _statements(_RUNS):
-        db.conn.execute(statement)
-
-
-@migrations(name="0006_shares")
-def _shares(db: Database) -> None:
-    for statement in _statements(_SHARES):
-        db.conn.execute(statement)
-
-
-@migrations(name="0007_views")
-def _views(db: Database) -> None:
-    for statement in _statements(VIEWS):
-        db.conn.execute(statement)
+def _add(name: str, script: str) -> None:
+    @migrations(name=name)
+    def carry_out(db: Database) -> None:
+        # executescript would commit the transaction that the migration runs in
+        for statement in _statements(script):
+            db.conn.execute(statement)
 
 
 def _statements(script: str) -> Iterator[str]:
-    # executescript would commit the transaction that the migration runs in
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+_add("0001_first_tables", _TABLES + _TOTALS + _GUARDS)
+_add("0002_callbacks", _CALLBACKS)
+_add("0003_selections", _SELECTIONS)
+_add("0004_vars", _VARS)
+_add("0005_runs", _RUNS)
+_add("0006_shares", _SHARES)
+_add("0007_views", VIEWS)

@@ -42,7 +42,7 @@ from seedbatch.ledger.moves import moves
 from seedbatch.ledger.rows import to_json
 from seedbatch.ledger.schema import check_schema, is_older
 from seedbatch.ledger.selecting import selected
-from seedbatch.ledger.sharing import paid, sharers
+from seedbatch.ledger.sharing import paid, stuck
 from seedbatch.ledger.spending import budget, moderation, of_day, spent, spent_by_batch
 from seedbatch.ledger.tallies import tallies
 from seedbatch.ports import Scope
@@ -116,9 +116,9 @@ class SqliteRecords:
         """For each of these wishes whose request was paid for, the job whose task would be shared."""
         return paid(self._connection, wishes)
 
-    def sharers(self, scope: Scope, most: int) -> list[Sharer]:
-        """Up to `most` pending jobs that share a task and wait for its files."""
-        return sharers(self._connection, scope, most)
+    def stuck(self, scope: Scope, most: int) -> list[Sharer]:
+        """Up to `most` pending jobs that share a task which a run over `scope` does not bring to an end."""
+        return stuck(self._connection, scope, most)
 
     def details(self, job_ids: Iterable[int]) -> dict[int, RecordedJob]:
         """These revisions, by their row's number."""

@@ -20,7 +20,7 @@ from seedbatch.domain.moments import stamp
 from seedbatch.domain.records import Paid, Sharer
 from seedbatch.domain.states import JobState
 from seedbatch.domain.work import JobName, Share, SharedFile
-from seedbatch.ledger.chosen import CHOSEN, Among
+from seedbatch.ledger.chosen import Among, only
 from seedbatch.ledger.rows import move, note, scope_names, to_json
 from seedbatch.ledger.sidecars import SIDECAR, sidecar
 from seedbatch.ports import Scope
@@ -33,8 +33,8 @@ SOURCE: Final = (
     f" AND s.state IN {_PAID_STATES} AND s.id <> j.id AND NOT EXISTS (SELECT 1 FROM shares WHERE job_id = s.id)"
     " ORDER BY s.state <> 'completed', s.id LIMIT 1)"
 )
-# Of the same row; appended to a condition.
-NO_SHARE: Final = " AND NOT EXISTS (SELECT 1 FROM shares h WHERE h.job_id = j.id)"
+# Of the same row.
+SHARES: Final = "EXISTS (SELECT 1 FROM shares h WHERE h.job_id = j.id)"
 _WAITING: Final = (
     "FROM shares h INDEXED BY shares_waiting CROSS JOIN jobs j ON j.id = h.job_id JOIN batches b ON b.id = j.batch_id"
     " JOIN jobs s ON s.id = h.source_id WHERE h.linked_at IS NULL AND j.state = 'pending' AND j.standing = 'current'"
@@ -75,11 +75,10 @@ def share(connection: sqlite3.Connection, pairs: Iterable[tuple[int, int]], now:
 
 def find_shares(connection: sqlite3.Connection, scope: Scope, among: Among, now: datetime) -> None:
     """Let every pending job share a task that was paid for, if there is one; a claim does so for those it meets."""
-    only = "" if among is Among.ALL else CHOSEN
     rows = connection.execute(
         f"SELECT j.id, {SOURCE} AS source FROM batches b CROSS JOIN jobs j INDEXED BY jobs_queue"  # noqa: S608 - ours
         " WHERE j.state = 'pending' AND j.batch_id = b.id AND j.standing = 'current' AND source IS NOT NULL"
-        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){NO_SHARE}{only}",
+        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))) AND NOT {SHARES}{only(among)}",
         scope_names(scope),
     ).fetchall()
     share(connection, rows, now)
@@ -100,8 +99,7 @@ def shares(
     now: datetime,
 ) -> tuple[list[Share], int]:
     """Up to `most` jobs whose source is completed; and how many are free to be sent, for theirs came to nothing."""
-    only = "" if among is Among.ALL else CHOSEN
-    where = f"{_WAITING}{only}"
+    where = f"{_WAITING}{only(among)}"
     lost = connection.execute(
         f"SELECT j.id, s.state {where} AND s.state NOT IN {_PAID_STATES}",
         scope_names(scope),
@@ -119,18 +117,23 @@ def shares(
 
 def waiting(connection: sqlite3.Connection, scope: Scope, among: Among) -> int:
     """How many pending jobs share a task that has not come to nothing."""
-    only = "" if among is Among.ALL else CHOSEN
     ((count,),) = connection.execute(
-        f"SELECT count(*) {_WAITING}{only} AND s.state IN {_PAID_STATES}", scope_names(scope)
+        f"SELECT count(*) {_WAITING}{only(among)} AND s.state IN {_PAID_STATES}", scope_names(scope)
     )
     return int(count)
 
 
-def sharers(connection: sqlite3.Connection, scope: Scope, most: int) -> list[Sharer]:
-    """Up to `most` of the pending jobs that share a task, by batch and in the manifest's order."""
+def stuck(connection: sqlite3.Connection, scope: Scope, most: int) -> list[Sharer]:
+    """Up to `most` pending jobs that share a task which a run over `scope` does not bring to an end.
+
+    It is another batch's, or in doubt.
+    """
+    names, _ = scope_names(scope)
     rows = connection.execute(
-        f"SELECT j.id, s.id, s.state {_WAITING} AND s.state IN {_PAID_STATES} ORDER BY b.name, j.position LIMIT ?",
-        (*scope_names(scope), most),
+        f"SELECT j.id, s.id, s.state {_WAITING} AND (s.state = 'in_doubt' OR s.state IN {_PAID_STATES}"  # noqa: S608
+        " AND s.state <> 'completed' AND s.batch_id NOT IN (SELECT o.id FROM batches o"
+        "  WHERE ? IS NULL OR o.name IN (SELECT value FROM json_each(?)))) ORDER BY b.name, j.position LIMIT ?",
+        (names, names, names, names, most),
     ).fetchall()
     return [
         Sharer(_name(connection, job_id), Paid(_name(connection, source_id), JobState(state)))

@@ -26,7 +26,7 @@ from seedbatch.domain.work import Caps, Claim, Delivery, Failure, JobName, Occup
 from seedbatch.ledger import runs, words
 from seedbatch.ledger.attempts import accepted, doubt, doubts_in_a_row, end, fail, open_attempt, seen, times, violated
 from seedbatch.ledger.callbacks import UNCALLED, claim_calls, heard, named, read, read_later, receive
-from seedbatch.ledger.chosen import CHOSEN, Among, choose
+from seedbatch.ledger.chosen import Among, choose, only
 from seedbatch.ledger.claims import claim
 from seedbatch.ledger.declaration import declare
 from seedbatch.ledger.emergency import EmergencyRecord, Kept, emergency_path, recover, take_up, warn_of
@@ -636,7 +636,7 @@ class SqliteLedger:
 
     @property
     def _only(self) -> str:
-        return "" if self._among is Among.ALL else CHOSEN
+        return only(self._among)
 
     def _downloading(self, connection: sqlite3.Connection, attempt_id: int) -> int:
         """The job whose outputs of this attempt this process downloads.

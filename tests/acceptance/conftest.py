@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from forge import Forge
 
+from seedbatch.domain.states import JobState
 from seedbatch.ledger.reader import SqliteRecords
 from seedbatch.sandbox import read_bill
 
@@ -82,6 +84,16 @@ class Project:
             [*GIT, *arguments], cwd=self.folder, env=self._env(), check=True, capture_output=True, text=True
         )
         return done.stdout.strip()
+
+    def start_and_hang(self, manifest: str) -> subprocess.Popen:
+        """An `apply` whose only submission is on the wire, and stays there for half a minute."""
+        faults = self.write("faults.yaml", "rules: [{on: submit, do: {delay: 30}, first: 1}]\n")
+        process = self.start("apply", manifest, "--sandbox", "--yes", "--json", f"--sandbox-faults={faults}")
+        ledger = self.folder / ".seedbatch/sandbox.db"
+        while not ledger.exists() or [job.state for job in self.records().jobs()] != [JobState.SUBMITTING]:
+            time.sleep(0.02)
+            assert process.poll() is None
+        return process
 
     def jobs(self):
         return [json.loads(line) for line in self.run("list", "--sandbox", "--all", "--json").stdout.splitlines()]

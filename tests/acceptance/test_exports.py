@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from acceptance.conftest import Project
+from acceptance.conftest import PRICES, Project
 from pyarrow import parquet
 
 MANIFEST = """\
@@ -26,14 +26,6 @@ defaults:
 jobs:
   - {key: river, prompt: "=HYPERLINK(1)\\nand \\e[31m more", tags: [hero], matrix: {season: [spring]}}
   - {key: market, prompt: "A market [fail]", takes: 2}
-"""
-PRICES = """
-[[prices]]
-model = "seedance-2.0-fast"
-resolution = "480p"
-unit = "second"
-price = "0.05"
-currency = "USD"
 """
 
 

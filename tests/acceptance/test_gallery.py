@@ -18,6 +18,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from acceptance.conftest import PRICES
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,14 +44,6 @@ jobs:
     prompt: "<img src=x onerror=alert(1)></script><script>alert(2)</script> \\u202etxet\\u202c \\e[31m نهر \\u2028 end"
     matrix: {}
   - {key: old, prompt: "A hill", matrix: {}}
-"""
-PRICES = """
-[[prices]]
-model = "seedance-2.0-fast"
-resolution = "480p"
-unit = "second"
-price = "0.05"
-currency = "USD"
 """
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-
-from seedbatch.domain.states import JobState
 
 
 def log(project, *arguments: str) -> list[dict]:
@@ -56,13 +53,8 @@ def test_a_run_knows_the_commit_of_its_manifest(project):
 
 
 def test_a_run_that_was_killed_says_so_and_one_that_runs_as_well(project):
-    faults = project.write("faults.yaml", "rules: [{on: submit, do: {delay: 30}, first: 1}]\n")
     manifest = project.manifest("a cat")
-    process = project.start("apply", manifest, "--sandbox", "--yes", "--json", f"--sandbox-faults={faults}")
-    ledger = project.folder / ".seedbatch/sandbox.db"
-    while not ledger.exists() or [job.state for job in project.records().jobs()] != [JobState.SUBMITTING]:
-        time.sleep(0.02)
-        assert process.poll() is None
+    process = project.start_and_hang(manifest)
     (run,) = log(project)
     assert (run["state"], run["exit"], run["did"], run["submitted"]) == ("running", None, None, 1)
     assert run["seconds"] > 0

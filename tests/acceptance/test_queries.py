@@ -10,18 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from acceptance.conftest import ROOT, Project
+from acceptance.conftest import PRICES, ROOT, Project
 
 from seedbatch.domain.records import Standing
 
-PRICES = """
-[[prices]]
-model = "seedance-2.0-fast"
-resolution = "480p"
-unit = "second"
-price = "0.05"
-currency = "USD"
-"""
 VIEWS = ("clips", "spending", "failures", "latency")
 SECTIONS = re.findall(
     r"^## (.+?)\n\n```sql\n(.+?)```\n\n(.+?)(?=^## |\Z)",

@@ -42,13 +42,8 @@ def assert_nothing_was_lost_or_paid_twice(project):
 
 
 def test_an_orphaned_submission_is_in_doubt_and_never_sent_again(project):
-    faults = project.write("faults.yaml", "rules: [{on: submit, do: {delay: 30}, first: 1}]\n")
     manifest = project.manifest("a cat")
-    process = project.start("apply", manifest, "--sandbox", "--yes", "--json", f"--sandbox-faults={faults}")
-    ledger = project.folder / ".seedbatch/sandbox.db"
-    while not ledger.exists() or [job.state for job in project.records().jobs()] != [JobState.SUBMITTING]:
-        time.sleep(0.02)
-        assert process.poll() is None
+    process = project.start_and_hang(manifest)
     while project.submitted() == 0:  # the intent is durable before the request is anywhere
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)

@@ -101,7 +101,8 @@ def test_a_running_task_is_waited_for(project):
     assert "1 pending, 1 completed" in done.stderr
     assert "two/j0 shares the task of one/j0, which is " in done.stderr
     assert "seedbatch collect --watch --sandbox" in done.stderr
-    project.apply(one, two)
+    # Of what the same run looks after it says nothing.
+    assert "shares the task" not in project.apply(one, two).stderr
     assert project.submitted() == 2
     assert {job["state"] for job in project.jobs()} == {"completed"}
     sound(project)
@@ -170,3 +171,13 @@ def test_a_lost_ledger_learns_it_from_the_files(project):
     assert project.submitted() == 1
     assert {job["state"] for job in project.jobs()} == {"completed"}
     sound(project)
+
+
+def test_what_shares_a_doubt_waits_for_a_person_with_it(project):
+    faults = project.write("faults.yaml", "rules: [{on: submit, do: cut-after-accept, at: [1]}]\n")
+    manifest = project.manifest("A river", "A river")
+    done = project.apply(manifest, "--sandbox-faults", faults, code=7)
+    assert "test/j1 shares the task of test/j0, which is in doubt" in done.stderr
+    project.run("resolve", "j0", "--lost", "--sandbox", "--yes")
+    project.apply(manifest, code=3)
+    assert project.states() == {"j0": "failed", "j1": "completed"}

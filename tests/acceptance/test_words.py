@@ -6,15 +6,7 @@ import json
 import time
 
 import pytest
-
-PRICES = """
-[[prices]]
-model = "seedance-2.0-fast"
-resolution = "480p"
-unit = "second"
-price = "0.05"
-currency = "USD"
-"""
+from acceptance.conftest import PRICES
 
 
 @pytest.fixture
