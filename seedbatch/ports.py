@@ -13,8 +13,8 @@ from typing import Protocol
 from seedbatch.domain.answers import Evidence, FetchResult, QueryAnswer, StoredFile, SubmitAnswer, TaskReport
 from seedbatch.domain.attempts import Origin, RecordedAttempt
 from seedbatch.domain.calls import Binding, Bound, Call, Hint, Verdict
-from seedbatch.domain.difference import Known
-from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Wish
+from seedbatch.domain.difference import Known, Name
+from seedbatch.domain.jobs import BatchSpec, Limits, Wish
 from seedbatch.domain.records import (
     Accounts,
     BatchTally,
@@ -38,6 +38,7 @@ from seedbatch.domain.work import (
     Failure,
     JobName,
     Occupant,
+    Relocation,
     RunningTask,
     Share,
     SharedFile,
@@ -95,6 +96,16 @@ class Store(Protocol):
         """Link `path` and its sidecar to `<name>.rev<revision>.<ext>`; returns that relative path.
 
         From the second try on the name is `<name>.rev<revision>.try<tries>.<ext>`.
+        """
+        ...
+
+    async def relocate(self, one: Relocation) -> None:
+        """Move a file and its sidecar to another path of their folder; may be repeated.
+
+        Raises:
+            FileNotFoundError: it lies at neither.
+            FileExistsError: something else has the new path.
+            OSError: the folder cannot be written.
         """
         ...
 
@@ -270,11 +281,14 @@ class DownloadLedger(Protocol):
         ...
 
     async def occupant(self, job_id: int, stem: str) -> Occupant | None:
-        """The file of another revision of this job that stands at the relative path `stem` plus an extension."""
+        """The file that stands at the relative path `stem` plus an extension, and makes way for one of this job's.
+
+        It is another revision's, an earlier try's, or that of a source that is wanted no longer.
+        """
         ...
 
     async def moved(self, artifact_id: int, path: str, now: datetime) -> None:
-        """An earlier revision's file has a new name."""
+        """A file that made way has a new name."""
         ...
 
 
@@ -298,8 +312,36 @@ class ReuseLedger(Protocol):
         """How many pending jobs share a task: of a source that is not completed, or whose files are not linked."""
         ...
 
-    async def linked(self, share: Share, files: Sequence[StoredFile], now: datetime) -> None:
-        """The files of the source lie at the job's own paths as well, in their order: completed."""
+    async def linked(self, share: Share, files: Sequence[StoredFile], now: datetime) -> bool:
+        """The files of the source lie at the job's own paths as well, in their order: completed.
+
+        False if a path is the source's own: then nothing is recorded.
+        """
+        ...
+
+
+class RelocateLedger(Protocol):
+    """What the relocate role asks of the ledger: files follow where manifests that were declared here want them."""
+
+    async def claim_relocations(self, most: int) -> tuple[list[Relocation], int]:
+        """Up to `most` files whose new path nobody has; and how many wait for other files to go first.
+
+        Before them those that a dead process had moved to where nobody wants them any more: they go back.
+        Nothing where another process is moving files: one at a time, so that none takes a path for its own that the
+        other has given away.
+        """
+        ...
+
+    async def claim_waypoint(self) -> Relocation | None:
+        """One of the files that wait for one another in a circle, on a path that nobody wants; None if none waits."""
+        ...
+
+    async def relocated(self, one: Relocation, now: datetime) -> None:
+        """It lies at its new path, or nowhere."""
+        ...
+
+    async def stays(self, one: Relocation) -> None:
+        """It cannot be moved in this run."""
         ...
 
 
@@ -340,7 +382,16 @@ class RunLedger(Protocol):
 
 
 class Ledger(
-    RunLedger, SubmitLedger, Inbox, HearLedger, CollectLedger, DownloadLedger, ReuseLedger, WordLedger, Protocol
+    RunLedger,
+    SubmitLedger,
+    Inbox,
+    HearLedger,
+    CollectLedger,
+    DownloadLedger,
+    ReuseLedger,
+    RelocateLedger,
+    WordLedger,
+    Protocol,
 ):
     """The durable record."""
 
@@ -398,8 +449,8 @@ class Records(Protocol):
         """The recorded revisions of a batch, as the difference wants them, without the current ones in `besides`."""
         ...
 
-    def revisions(self, batch: str, jobs: Iterable[JobSpec]) -> list[Known]:
-        """All recorded revisions of these jobs of a batch."""
+    def revisions(self, batch: str, names: Iterable[Name]) -> list[Known]:
+        """All recorded revisions of the jobs of a batch with these names: base and take."""
         ...
 
     def paid(self, wishes: Collection[Wish]) -> Mapping[Wish, Paid]:

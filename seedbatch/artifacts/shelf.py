@@ -119,27 +119,27 @@ def _link(directory: int, old: str, new: str, mode: int) -> None:
     try:
         os.link(old, new, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
     except FileExistsError:
-        if _digest(directory, old) != _digest(directory, new):
+        if digest(directory, old) != digest(directory, new):
             raise
     except OSError as error:
         if error.errno not in folder.NO_LINKS:
             raise
-        copy(directory, old, new, mode)
+        copy(directory, old, directory, new, mode)
 
 
-def copy(directory: int, old: str, new: str, mode: int) -> None:
-    """What `give_way` does where there are no hard links.
+def copy(source: int, old: str, target: int, new: str, mode: int) -> None:
+    """A copy of a file in the same folder or another one, whole or not at all: where there can be no hard link.
 
     Raises:
         FileExistsError: `new` is taken.
     """
-    source = folder.open_regular(directory, old)
+    original = folder.open_regular(source, old)
     try:
-        with _synced(directory, new, mode) as target:
-            while block := os.read(source, _AT_ONCE):
-                folder.write_all(target, block)
+        with _synced(target, new, mode) as written:
+            while block := os.read(original, _AT_ONCE):
+                folder.write_all(written, block)
     finally:
-        os.close(source)
+        os.close(original)
 
 
 def _newborn(name: str) -> str:
@@ -217,9 +217,10 @@ def _same(directory: int, one: str, other: str) -> bool:
     first, second = (os.stat(name, dir_fd=directory, follow_symlinks=False) for name in (one, other))
     if os.path.samestat(first, second):
         return True
-    return first.st_size == second.st_size and _digest(directory, one) == _digest(directory, other)
+    return first.st_size == second.st_size and digest(directory, one) == digest(directory, other)
 
 
-def _digest(directory: int, name: str) -> str:
+def digest(directory: int, name: str) -> str:
+    """The SHA-256 of a file, in hex."""
     with os.fdopen(folder.open_regular(directory, name), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,13 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from seedbatch.artifacts import containers, shelf
+from seedbatch.artifacts import containers, relocation, shelf
 from seedbatch.artifacts.containers import FORMATS, Extent, Format
 from seedbatch.artifacts.exchange import Ended, Patience, ResultHosts
 from seedbatch.artifacts.sidecar import Facts
 from seedbatch.artifacts.target import Busy, Occupied, Target
 from seedbatch.domain.answers import CannotStore, FetchLater, FetchRefused, FetchResult, MediaKind, StoredFile
-from seedbatch.domain.work import Download, SharedFile
+from seedbatch.domain.work import Download, Relocation, SharedFile
 
 if TYPE_CHECKING:
     import aiohttp
@@ -195,6 +195,16 @@ class ArtifactStore:
         return await asyncio.get_running_loop().run_in_executor(
             self._workers, shelf.give_way, self._root, path, revision, tries, self._mode
         )
+
+    async def relocate(self, one: Relocation) -> None:
+        """Move a file and its sidecar to another path of their folder; see `Store.relocate`. May be repeated.
+
+        Raises:
+            FileNotFoundError: it lies at neither.
+            FileExistsError: something else has the new path.
+            OSError: the folder cannot be written.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._workers, relocation.relocate, one, self._mode)
 
     async def release(self, path: str) -> None:
         """Remove the name `path` and its sidecar's; see `Store.release`. May be repeated.

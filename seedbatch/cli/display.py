@@ -44,6 +44,8 @@ _WORDS = {
     Kind.STOPPED: "stopped    ",
     Kind.COMPLETED: "completed  ",
     Kind.REUSED: "reused     ",
+    Kind.MOVED: "moved      ",
+    Kind.NOT_MOVED: "not moved  ",
 }
 _ALWAYS = frozenset({Kind.REFUSED, Kind.IN_DOUBT, Kind.EXTRA, Kind.BARRED, Kind.FAILED, Kind.EXPIRED, Kind.STOPPED})
 
@@ -207,7 +209,7 @@ def is_notable(kind: Kind, *, verbose: bool, small: bool, quiet: bool) -> bool:
         return True
     if quiet:
         return False
-    if kind in {Kind.COMPLETED, Kind.REUSED}:
+    if kind in {Kind.COMPLETED, Kind.REUSED, Kind.MOVED}:
         return small or verbose
     return verbose or kind in _WORDS
 
@@ -221,7 +223,7 @@ def line_of(happening: Happening) -> str:
 
 
 def _style(kind: Kind) -> str:
-    if kind in {Kind.COMPLETED, Kind.REUSED}:
+    if kind in {Kind.COMPLETED, Kind.REUSED, Kind.MOVED}:
         return "green"
     return "red" if kind in _ALWAYS else "yellow" if kind in _WORDS else "dim"
 

@@ -25,7 +25,7 @@ _FEWER: Final = (_MOST_SHOWN, 20, 5, 1)
 # What a reviewer wants to see first. Unchanged jobs are only counted.
 _ORDER: Final = (
     *(Action.REGENERATE, Action.HELD, Action.CREATE, Action.RETRY, Action.REUSE),
-    *(Action.COLLECT, Action.DOWNLOAD, Action.ORPHAN),
+    *(Action.COLLECT, Action.DOWNLOAD, Action.MOVE, Action.ORPHAN),
 )
 _LISTED: Final = (*_ORDER, *sorted(set(Action) - {*_ORDER, Action.UNCHANGED}))
 

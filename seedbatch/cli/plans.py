@@ -21,6 +21,7 @@ _MARKS = {
     Action.COLLECT: ">",
     Action.DOWNLOAD: ">",
     Action.RETRY: "+",
+    Action.MOVE: "»",
     Action.UNCHANGED: "=",
     Action.HELD: "!",
     Action.ORPHAN: "-",
@@ -32,6 +33,7 @@ _COLOURS = {
     Action.COLLECT: "cyan",
     Action.DOWNLOAD: "cyan",
     Action.RETRY: "yellow",
+    Action.MOVE: "cyan",
     Action.HELD: "red",
 }
 _MOST_SHOWN = 20
@@ -115,7 +117,7 @@ def closing(plan: Plan, coming: Forecast) -> str:
         unknown = "" if coming.price else "; each one costs money at the provider (no price is in your price table)"
         return f"Applying submits {price_text(coming)}{unknown}."
     if plan.changes:
-        return "Applying submits nothing; it only collects and downloads."
+        return "Applying submits nothing; it only collects, downloads and moves files."
     return "Nothing to do."
 
 

@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from seedbatch.domain.jobs import JobSpec
 from seedbatch.domain.records import Standing
+from seedbatch.domain.renames import Rename, former_names
 from seedbatch.domain.states import JobState
 
 _AT_ONCE: Final = 500
@@ -32,7 +32,10 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A recorded revision, as far as the difference must know it. `tried`: it has at least one attempt."""
+    """A recorded revision, as far as the difference must know it.
+
+    `tried`: it has at least one attempt. `output` is where its files are, or will be.
+    """
 
     job_id: int
     base: str
@@ -42,13 +45,15 @@ class Known:
     state: JobState
     fingerprint: str
     tried: bool
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One wanted job and what becomes of it. `target` is the row that is kept, restored or amended.
 
-    `before` is the revision that was current until now, if another one was.
+    `before` is the revision that was current until now, if another one was. `renamed` are all its revisions, where
+    they are recorded under a name that it has no longer.
     """
 
     spec: JobSpec
@@ -56,21 +61,25 @@ class Step:
     revision: int
     target: Known | None = None
     before: Known | None = None
+    renamed: tuple[Known, ...] = ()
 
 
-Revisions = Callable[[Sequence[JobSpec]], Iterable[Known]]
+Name = tuple[str, int]  # base and take
+Revisions = Callable[[Sequence[Name]], Iterable[Known]]
 
 
 class Difference:
     """One batch's wanted jobs beside its recorded revisions, some hundreds at a time: either may be a million.
 
-    `revisions` gives all recorded revisions of the jobs that it is asked for. `steps` comes first and is read to its
-    end; then `keeps`, `replaces` and `vanished` can tell of any recorded revision, and `kept` holds the rows that stay.
+    `revisions` gives all recorded revisions of the names that it is asked for. A job whose name is not recorded is
+    looked for under those that it had before the `renames`. `steps` comes first and is read to its end; then `keeps`,
+    `replaces` and `vanished` can tell of any recorded revision, and `kept` holds the rows that stay.
     """
 
-    def __init__(self, wanted: Iterable[JobSpec], revisions: Revisions) -> None:
+    def __init__(self, wanted: Iterable[JobSpec], revisions: Revisions, renames: Sequence[Rename] = ()) -> None:
         self._wanted = wanted
         self._revisions = revisions
+        self._renames = renames
         self.kept = Ids()
         self._replaced = Ids()
 
@@ -78,16 +87,29 @@ class Difference:
         """What becomes of each wanted job, in the manifest's order."""
         wanted = iter(self._wanted)
         while chunk := tuple(islice(wanted, _AT_ONCE)):
-            groups: defaultdict[tuple[str, int], list[Known]] = defaultdict(list)
-            for known in self._revisions(chunk):
-                groups[known.base, known.take].append(known)
+            former = {(spec.base, spec.take): self._former(spec) for spec in chunk}
+            groups: dict[Name, list[Known]] = {}
+            for known in self._revisions([*former, *chain.from_iterable(former.values())]):
+                groups.setdefault((known.base, known.take), []).append(known)
             for spec in chunk:
-                step = _step(spec, groups.get((spec.base, spec.take), []))
+                name = spec.base, spec.take
+                step = _step(spec, groups.get(name, []))
+                if name not in groups and (renamed := self._renamed(former[name], groups)):
+                    step = replace(_step(spec, renamed), renamed=tuple(renamed))
                 if step.target is not None:
                     self.kept.add(step.target.job_id)
                 if step.before is not None:
                     self._replaced.add(step.before.job_id)
                 yield step
+
+    def _renamed(self, former: Sequence[Name], groups: Mapping[Name, list[Known]]) -> list[Known]:
+        """The revisions under the latest of these names, unless another job goes on with them."""
+        held = next((groups[name] for name in former if name in groups), [])
+        return [] if any(self.keeps(known) or self.replaces(known) for known in held) else held
+
+    def _former(self, spec: JobSpec) -> tuple[Name, ...]:
+        """The names that a job had before, the latest first."""
+        return tuple((base, spec.take) for base in former_names(spec.base, self._renames)) if self._renames else ()
 
     def keeps(self, known: Known) -> bool:
         """Whether this revision is one that the manifest wants."""

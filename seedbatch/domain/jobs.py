@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from seedbatch.domain.budget import Budget
 from seedbatch.domain.fingerprint import Json, fingerprint
 from seedbatch.domain.prices import PriceTable
+from seedbatch.domain.renames import Rename
 
 KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -130,6 +131,7 @@ class BatchSpec:
     `manifest` is the path as given, `digest` the SHA-256 of the bytes that were read (of several `files`, of their
     digests), `commit` the git commit that they belong to (empty outside a repository) and `dirty` whether the file
     differed from it.
+    `renames` are its entries of `moved`, in their order.
     `repeated` are the hashes of wishes that more than one job has, of all manifests that were read together.
     """
 
@@ -142,6 +144,7 @@ class BatchSpec:
     manifest: str = ""
     digest: str = ""
     repeated: frozenset[int] = field(default=frozenset(), repr=False, compare=False)  # other hashes in each process
+    renames: tuple[Rename, ...] = ()
     files: tuple[SourceFile, ...] = ()
     sources: tuple[SourceFile, ...] = ()
     commit: str = ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from seedbatch.domain.answers import MediaKind
+from seedbatch.domain.answers import MediaKind, StoredFile
 from seedbatch.domain.brake import Brake
 from seedbatch.domain.budget import Budget
 from seedbatch.domain.fingerprint import Json
@@ -202,6 +202,22 @@ class Download:
     name: str
     kind: MediaKind
     part: str
+    sidecar: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Relocation:
+    """A `file` that lies where an earlier manifest wanted it, and belongs at `path`.
+
+    Both are relative to `folder`, the absolute path of its output folder; the `sidecar` tells of it there.
+    """
+
+    artifact_id: int
+    job_id: int
+    name: JobName
+    folder: str
+    file: StoredFile
+    path: str
     sidecar: Mapping[str, Json]
 
 

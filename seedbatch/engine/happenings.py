@@ -34,6 +34,8 @@ class Kind(StrEnum):
     STORED = "stored"
     COMPLETED = "completed"
     REUSED = "reused"  # completed with the files of a task that was paid for by another job
+    MOVED = "moved"  # a file, to where the manifest wants it now
+    NOT_MOVED = "not_moved"
     NOT_FETCHED = "not_fetched"
     EXPIRED = "expired"
     STOPPED = "stopped"  # a role gives up for this run

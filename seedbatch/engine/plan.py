@@ -45,7 +45,9 @@ def make_plan(
 
 
 def _batch(batch: BatchSpec, records: Records | None, chooser: Chooser, *, retry_failed: bool) -> Iterator[Planned]:
-    found = Difference(batch.jobs, lambda jobs: () if records is None else records.revisions(batch.name, jobs))
+    found = Difference(
+        batch.jobs, lambda names: () if records is None else records.revisions(batch.name, names), batch.renames
+    )
     asked = _asked_with_reasons if chooser.asks_for_reasons else _asked_of_step
     for step, recorded in _with_details(found.steps(), asked, records):
         if not chooser.takes(batch.name, step, recorded):
@@ -108,10 +110,14 @@ def _planned(batch: BatchSpec, step: Step, recorded: RecordedJob | None, *, retr
             action, reason = _standing_still(step.target.state, recorded)
             if step.change is Change.RESTORE:
                 reason = f"{reason}; wanted again"
+            if action is Action.UNCHANGED and step.target.output != spec.output:
+                action, reason = Action.MOVE, f"{reason}; its file moves from {step.target.output} to {spec.output}"
             if retry_failed and recorded is not None and may_be_retried(recorded):
                 action = Action.RETRY
         case _:
             assert_never(step.change)
+    if step.renamed:
+        reason = f"{reason}; was {step.renamed[0].base}"
     model, known = spec.request.model, step.target or step.before
     price = batch.prices.price(model, spec.request.input) if action in SPENDING and batch.prices.rows else None
     return Planned(
@@ -206,10 +212,10 @@ def _shown(value: object) -> str:
 def foreign_files(
     plan: Plan, records: Records | None, taken: Callable[[Iterable[str]], list[str]]
 ) -> list[tuple[Planned, str]]:
-    """Jobs with the name of theirs at which a file lies that is not their own.
+    """Jobs with the name of theirs at which a file lies that is not their own and does not go away.
 
     `taken` tells at which of some names a file lies. A job whose finished task may have reached the disk before the
-    ledger heard of it is not among them: its file is recognised when it is fetched.
+    ledger heard of it is not among them: its file is recognised when it is fetched, as is one that is moved.
     """
     spending = plan.of(*SPENDING)
     lying: list[tuple[Planned, str]] = []
@@ -218,10 +224,16 @@ def foreign_files(
     if not lying:
         return []
     ours = set() if records is None else _own_files(records, set(plan.by_batch))
+    leaving = {
+        name
+        for job in plan.of(Action.MOVE)
+        if job.known is not None
+        for name in further_names(job.known.output, job.files)
+    }
     return [
         (job, name)
         for job, name in lying
-        if job.known is None or (job.batch, job.known.base, job.known.take, name) not in ours
+        if name not in leaving and (job.known is None or (job.batch, job.known.base, job.known.take, name) not in ours)
     ]
 
 

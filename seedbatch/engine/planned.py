@@ -26,6 +26,7 @@ class Action(StrEnum):
     COLLECT = "collect"
     DOWNLOAD = "download"
     RETRY = "retry"
+    MOVE = "move"  # its files, to where the manifest wants them now
     UNCHANGED = "unchanged"
     HELD = "held"
     ORPHAN = "orphan"
@@ -123,7 +124,7 @@ class Plan:
 def _packed(job: Planned) -> tuple[Any, ...]:
     known = job.known and (
         *(job.known.job_id, job.known.base, job.known.take, job.known.revision, str(job.known.standing)),
-        *(str(job.known.state), job.known.fingerprint, job.known.tried),
+        *(str(job.known.state), job.known.fingerprint, job.known.tried, job.known.output),
     )
     price = job.price and (job.price.micros, job.price.currency)
     return (
@@ -135,8 +136,8 @@ def _packed(job: Planned) -> tuple[Any, ...]:
 def _unpacked(packed: tuple[Any, ...]) -> Planned:
     batch, address, revision, action, reason, model, output, fingerprint, wanted, known, price, files = packed
     if known is not None:
-        job_id, base, take, number, standing, state, recorded, tried = known
-        known = Known(job_id, base, take, number, Standing(standing), JobState(state), recorded, tried)
+        job_id, base, take, number, standing, state, recorded, tried, place = known
+        known = Known(job_id, base, take, number, Standing(standing), JobState(state), recorded, tried, place)
     cost = None if price is None else Money(*price)
     return Planned(
         *(batch, address, revision, Action(action), reason, model, output),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from seedbatch.domain.answers import CannotStore, FetchResult, StoredFile
@@ -55,7 +56,9 @@ class Reuser:
                     self._cannot(share, result.cause)
                     return
                 files.append(result)
-            await self._ledger.linked(share, files, self._crew.now())
+            if not await self._ledger.linked(share, files, self._crew.now()):
+                self._cannot(share, "it lies at that very path; give one of the two jobs another output")
+                return
         except StaleCaller:
             return  # another process, or a person, was faster
         finally:
@@ -69,9 +72,11 @@ class Reuser:
     async def _file(self, share: Share, file: SharedFile) -> FetchResult:
         name = further_names(share.output, file.position)[-1]
         try:
-            await make_way(*self._ground, share.job_id, name)
+            moved = await make_way(*self._ground, share.job_id, name)
         except OSError as error:
             return CannotStore(f"the file of an earlier revision cannot be moved aside: {error}")
+        if moved is not None and file.path.endswith(f"/{moved.before}"):  # it was the source's: a job with a new name
+            file = replace(file, path=f"{file.path.removesuffix(moved.before)}{moved.now}")
         part = f"share-{share.job_id}-{file.position}"
         sidecar = {**share.sidecar, "position": file.position}
         return await self._store.share(file, Download("", name, share.kind, part, sidecar))

@@ -26,6 +26,7 @@ from seedbatch.engine.experience import RECENT, Experience
 from seedbatch.engine.happenings import Kind, Witness
 from seedbatch.engine.hear import Hearer
 from seedbatch.engine.reception import Reception
+from seedbatch.engine.relocate import relocate
 from seedbatch.engine.reuse import Reuser
 from seedbatch.engine.submit import Submitter
 from seedbatch.ports import Clock, Ledger, Provider, Scope, Store
@@ -148,6 +149,7 @@ class Run:
         async with asyncio.TaskGroup() as group:
             self._enlist(group, doubts)
             try:
+                await relocate(self._crew, self._ledger, self._store, lambda: self._interrupted)
                 await self._work()
             except LedgerError as error:
                 self._crew.ledger_failed(error)

@@ -1,29 +1,38 @@
-"""Making way: what an earlier task of a job left at a path is moved aside before a new file comes there."""
+"""Making way: what lies at a path from earlier is moved aside before a new file comes there."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 
 from seedbatch.ports import Clock, DownloadLedger, Store
 
 
-async def make_way(ledger: DownloadLedger, store: Store, clock: Clock, job_id: int, name: str) -> bool:
-    """Move a file of an earlier task of this job aside; returns whether there was one.
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where a file was and where it is, relative to the output folder."""
+
+    before: str
+    now: str
+
+
+async def make_way(ledger: DownloadLedger, store: Store, clock: Clock, job_id: int, name: str) -> Moved | None:
+    """Move a file aside that makes way for one of this job's; None if there is none.
 
     Raises:
         OSError: it cannot be moved.
     """
     occupant = await ledger.occupant(job_id, name)
     if occupant is None:
-        return False
+        return None
     # Both names stand until the old one is gone, and the ledger hears of it last: a crash in between repeats it.
     try:
         path = await store.give_way(occupant.path, occupant.revision, occupant.tries)
     except FileNotFoundError:
-        return True  # somebody removed it: the name is free
+        return Moved(occupant.path, occupant.path)  # somebody removed it: the name is free
     await store.release(occupant.path)
     await ledger.moved(occupant.artifact_id, path, clock.now())
-    return True
+    return Moved(occupant.path, path)
 
 
 async def make_way_beyond(

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from seedbatch.domain.difference import Change, Difference, Known, Step
+from seedbatch.domain.difference import Change, Difference, Known, Name, Step
 from seedbatch.domain.errors import LedgerDamaged
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Scalar
 from seedbatch.domain.moments import stamp
@@ -19,6 +19,7 @@ from seedbatch.domain.records import Standing
 from seedbatch.domain.states import JobState
 from seedbatch.ledger.attempts import reduce_to_surcharge
 from seedbatch.ledger.check import wrong_totals_of_batch
+from seedbatch.ledger.relocations import forget_wishes, lies_there, wanted_at
 from seedbatch.ledger.rows import note, to_json
 from seedbatch.ledger.sharing import unshare
 
@@ -26,28 +27,35 @@ from seedbatch.ledger.sharing import unshare
 def declare(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> None:
     """Bring the rows of one batch to what its manifest says."""
     batch_id = _batch_row(connection, batch, now)
+    forget_wishes(connection, batch_id)
     if batch.budget:
         _check_totals(connection, batch_id)
     ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM jobs")
     described: dict[int, tuple[Any, ...]] = {}
 
-    def look(jobs: Sequence[JobSpec]) -> list[Known]:
+    def look(names: Sequence[Name]) -> list[Known]:
         described.clear()
         known: list[Known] = []
-        for row in _revisions(connection, batch_id, names_of(jobs), described=True):
+        for row in _revisions(connection, batch_id, names, described=True):
             # What was there before: a job that were named twice would otherwise be taken for an edit of itself.
             if row[0] <= last:
                 known.append(_known(row[:_DESCRIBED_FROM]))
                 described[row[0]] = row[_DESCRIBED_FROM:]
         return known
 
-    found = Difference(batch.jobs, look)
+    found = Difference(batch.jobs, look, batch.renames)
     for position, step in enumerate(found.steps(), start=1):
+        if step.renamed:
+            _rename(connection, step, now)
         # Standings leave before they come: a name has at most one current revision, at every statement.
         if step.before is not None and step.before.standing is Standing.CURRENT:
             _stand(connection, step.before, Standing.SUPERSEDED, "superseded", now)
+        output = step.spec.output
+        if step.target is not None and output != step.target.output and lies_there(connection, step.target):
+            wanted_at(connection, step.target.job_id, output)
+            output = step.target.output
         description = (
-            *(step.spec.address, position, step.spec.output, _named(step.spec.axes), _named(step.spec.vars)),
+            *(step.spec.address, position, output, _named(step.spec.axes), _named(step.spec.vars)),
             _tags(step.spec.tags),
             *(step.spec.file, step.spec.line, *_price(batch.prices, step.spec)),
         )
@@ -83,9 +91,9 @@ def _check_totals(connection: sqlite3.Connection, batch_id: int) -> None:
 
 _KNOWN: Final = (
     "jobs.id, base, take, revision, standing, state, fingerprint,"
-    " EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id)"
+    " EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id), output"
 )
-_DESCRIBED_FROM: Final = 8
+_DESCRIBED_FROM: Final = 9
 _LAST: Final = 2**63 - 1
 # What a manifest says of a job beside its request: it may change at no cost.
 _DESCRIPTION: Final = "address, position, output, axes, vars, tags, file, line, price, currency"
@@ -112,13 +120,13 @@ def known_jobs(
     return map(_known, rows)
 
 
-def revisions(connection: sqlite3.Connection, batch_id: int, names: Iterable[tuple[str, int]]) -> list[Known]:
+def revisions(connection: sqlite3.Connection, batch_id: int, names: Iterable[Name]) -> list[Known]:
     """All recorded revisions of the jobs with these bases and takes."""
     return [_known(row) for row in _revisions(connection, batch_id, names)]
 
 
 def _revisions(
-    connection: sqlite3.Connection, batch_id: int, names: Iterable[tuple[str, int]], *, described: bool = False
+    connection: sqlite3.Connection, batch_id: int, names: Iterable[Name], *, described: bool = False
 ) -> Iterator[tuple[Any, ...]]:
     columns = f"{_KNOWN}, {_DESCRIPTION}" if described else _KNOWN
     return connection.execute(
@@ -128,14 +136,10 @@ def _revisions(
     )
 
 
-def names_of(jobs: Iterable[JobSpec]) -> list[tuple[str, int]]:
-    """What `revisions` asks for."""
-    return [(job.base, job.take) for job in jobs]
-
-
 def _known(row: tuple[Any, ...]) -> Known:
-    job_id, base, take, revision, standing, state, fingerprint, tried = row
-    return Known(job_id, base, take, revision, _STANDINGS[standing], _STATES[state], fingerprint, tried=bool(tried))
+    job_id, base, take, revision, standing, state, fingerprint, tried, output = row
+    stands, at = _STANDINGS[standing], _STATES[state]
+    return Known(job_id, base, take, revision, stands, at, fingerprint, bool(tried), output)
 
 
 def _batch_row(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> int:
@@ -153,6 +157,16 @@ def _batch_row(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) 
         ),
     ).fetchall()
     return int(batch_id)
+
+
+def _rename(connection: sqlite3.Connection, step: Step, now: datetime) -> None:
+    """All revisions of a job have its new name from now on."""
+    connection.executemany(
+        "UPDATE jobs SET base = ?, address = ?, updated_at = ? WHERE id = ?",
+        [(step.spec.base, step.spec.address, stamp(now), known.job_id) for known in step.renamed],
+    )
+    for known in step.renamed:
+        note(connection, now, "renamed", known.job_id, data={"from": known.base, "to": step.spec.base})
 
 
 def _stand(connection: sqlite3.Connection, known: Known, standing: Standing, event: str, now: datetime) -> None:

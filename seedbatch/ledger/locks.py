@@ -1,4 +1,4 @@
-"""Two uses of the kernel's file lock, which ends with its process and with nothing else.
+"""Three uses of the kernel's file lock, which ends with its process and with nothing else.
 
 A stopped process or a sleeping laptop still holds it; kill -9 frees it at once. Time never decides.
 """
@@ -35,6 +35,33 @@ class WriteLock:
     def close(self) -> None:
         """Forget the lock's file."""
         os.close(self._handle)
+
+
+class Turn:
+    """What one process at a time may do; whoever finds it taken does not wait."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._handle = -1
+
+    def take(self) -> bool:
+        """Whether it is ours now, until `close`."""
+        if self._handle >= 0:
+            return True
+        handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return False
+        self._handle = handle
+        return True
+
+    def close(self) -> None:
+        """Let others; may be repeated."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
 
 
 class Owner:

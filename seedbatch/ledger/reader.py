@@ -13,9 +13,9 @@ from typing import Any
 
 from seedbatch.domain.attempts import Origin, RecordedAttempt
 from seedbatch.domain.budget import Spent
-from seedbatch.domain.difference import Known
+from seedbatch.domain.difference import Known, Name
 from seedbatch.domain.errors import LedgerDamaged, LedgerError
-from seedbatch.domain.jobs import JobSpec, Request, Wish
+from seedbatch.domain.jobs import Request, Wish
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.money import Money
 from seedbatch.domain.records import (
@@ -36,7 +36,7 @@ from seedbatch.domain.runs import Move, RecordedRun
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.ledger import biography, runs
-from seedbatch.ledger.declaration import known_jobs, names_of, revisions
+from seedbatch.ledger.declaration import known_jobs, revisions
 from seedbatch.ledger.histories import histories
 from seedbatch.ledger.moves import moves
 from seedbatch.ledger.rows import to_json
@@ -107,10 +107,10 @@ class SqliteRecords:
         row = self._connection.execute("SELECT id FROM batches WHERE name = ?", (batch,)).fetchone()
         return iter(()) if row is None else known_jobs(self._connection, row[0], besides)
 
-    def revisions(self, batch: str, jobs: Iterable[JobSpec]) -> list[Known]:
-        """All recorded revisions of these jobs of a batch."""
+    def revisions(self, batch: str, names: Iterable[Name]) -> list[Known]:
+        """All recorded revisions of the jobs of a batch with these names."""
         row = self._connection.execute("SELECT id FROM batches WHERE name = ?", (batch,)).fetchone()
-        return [] if row is None else revisions(self._connection, row[0], names_of(jobs))
+        return [] if row is None else revisions(self._connection, row[0], names)
 
     def paid(self, wishes: Collection[Wish]) -> dict[Wish, Paid]:
         """For each of these wishes whose request was paid for, the job whose task would be shared."""

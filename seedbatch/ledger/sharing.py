@@ -20,6 +20,7 @@ from seedbatch.domain.moments import stamp
 from seedbatch.domain.records import Paid, Sharer
 from seedbatch.domain.states import JobState
 from seedbatch.domain.work import JobName, Share, SharedFile
+from seedbatch.ledger.artifacts import keep, lies_for_another
 from seedbatch.ledger.chosen import Among, only
 from seedbatch.ledger.rows import move, note, scope_names, to_json
 from seedbatch.ledger.sidecars import SIDECAR, sidecar
@@ -141,12 +142,16 @@ def stuck(connection: sqlite3.Connection, scope: Scope, most: int) -> list[Share
     ]
 
 
-def linked(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFile], folder: str, now: datetime) -> None:
+def linked(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFile], folder: str, now: datetime) -> bool:
     """The files of the source lie at a job's own paths as well, in the order of the source's: completed.
+
+    False, and nothing is written, if one of these paths is the source's own.
 
     Raises:
         StaleCaller: it shares no longer, or somebody was faster.
     """
+    if any(lies_for_another(connection, one.job_id, one.attempt_id, folder, file.path) for file in files):
+        return False
     done = connection.execute(
         "UPDATE shares SET linked_at = ? WHERE job_id = ? AND source_id = ? AND linked_at IS NULL RETURNING job_id",
         (stamp(now), one.job_id, one.source_id),
@@ -154,16 +159,10 @@ def linked(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFil
     if not done:
         raise StaleCaller(f"job {one.job_id} does not wait for the files of job {one.source_id}")
     for shared, file in zip(one.files, files, strict=True):
-        connection.execute(
-            "INSERT INTO artifacts (job_id, attempt_id, position, folder, path, bytes, sha256, content_type,"
-            " stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(one.job_id, one.attempt_id, shared.position, folder),
-                *(file.path, file.bytes, file.sha256, file.content_type, stamp(now)),
-            ),
-        )
+        keep(connection, one.job_id, one.attempt_id, shared.position, folder, file, now)
     data = {"source": str(one.source), "task_id": one.task_id, "paths": [file.path for file in files]}
     move(connection, one.job_id, JobState.COMPLETED, now, "reused", data=data)
+    return True
 
 
 def _share(connection: sqlite3.Connection, folder: Path, job_id: int, source_id: int) -> Share:

@@ -22,18 +22,31 @@ from seedbatch.domain.records import BatchTally
 from seedbatch.domain.runs import Beginning
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.domain.tokens import Mint
-from seedbatch.domain.work import Caps, Claim, Delivery, Failure, JobName, Occupant, Output, RunningTask, Share
+from seedbatch.domain.work import (
+    Caps,
+    Claim,
+    Delivery,
+    Failure,
+    JobName,
+    Occupant,
+    Output,
+    Relocation,
+    RunningTask,
+    Share,
+)
 from seedbatch.ledger import runs, words
+from seedbatch.ledger.artifacts import keep, lies_at, moved, occupant
 from seedbatch.ledger.attempts import accepted, doubt, doubts_in_a_row, end, fail, open_attempt, seen, times, violated
 from seedbatch.ledger.callbacks import UNCALLED, claim_calls, heard, named, read, read_later, receive
 from seedbatch.ledger.chosen import Among, choose, only
 from seedbatch.ledger.claims import claim
 from seedbatch.ledger.declaration import declare
 from seedbatch.ledger.emergency import EmergencyRecord, Kept, emergency_path, recover, take_up, warn_of
-from seedbatch.ledger.locks import Owner, WriteLock, is_dead
+from seedbatch.ledger.locks import Owner, Turn, WriteLock, is_dead
 from seedbatch.ledger.mark import Mark, MarkFile, mark_path, raise_generation
 from seedbatch.ledger.opening import Kind, connect_sealing, prepare
 from seedbatch.ledger.queries import claim_queries, durations
+from seedbatch.ledger.relocations import are_due, relocated, relocations, stays, waypoint
 from seedbatch.ledger.rows import move, note, scope_names, to_json
 from seedbatch.ledger.sharing import find_shares, linked, shares, waiting
 from seedbatch.ledger.sidecars import SIDECAR, sidecar
@@ -76,6 +89,7 @@ class SqliteLedger:
         # Relative to the ledger, so that a project folder may be moved as a whole.
         self._folder = os.path.relpath(folder.absolute(), path.parent)
         self._among = Among.ALL
+        self._moving = Turn(self._owners)
         self._writer = Writer(lambda: connect_sealing(path), self._lock)
 
     def _open(self, path: Path, kind: Kind, now: datetime) -> None:
@@ -95,6 +109,7 @@ class SqliteLedger:
         self._closed = True
         await asyncio.gather(*self._keeping, return_exceptions=True)
         await self._writer.aclose()
+        self._moving.close()
         self._owner.close()
         self._mark.close()
         self._emergency.close()
@@ -502,14 +517,8 @@ class SqliteLedger:
 
         def verb(connection: sqlite3.Connection) -> bool:
             job_id = self._downloading(connection, attempt_id)
-            connection.execute(
-                "INSERT INTO artifacts (job_id, attempt_id, position, folder, path, bytes, sha256, content_type,"
-                " stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(job_id, attempt_id, position, self._folder),
-                    *(file.path, file.bytes, file.sha256, file.content_type, stamp(now)),
-                ),
-            )
+            keep(connection, job_id, attempt_id, position, self._folder, file, now)
+            lies_at(connection, job_id, position, file.path)
             data = {"position": position, "path": file.path, "bytes": file.bytes, "sha256": file.sha256}
             note(connection, now, "stored", job_id, attempt_id=attempt_id, data=data)
             if _outputs_left(connection, attempt_id):
@@ -565,31 +574,12 @@ class SqliteLedger:
         await self._run(verb)
 
     async def occupant(self, job_id: int, stem: str) -> Occupant | None:
-        """The file of another revision, or of an earlier try, that stands at the path `stem` plus an extension."""
-
-        def verb(connection: sqlite3.Connection) -> Occupant | None:
-            rows = connection.execute(
-                "SELECT f.id, f.path, o.revision, (SELECT count(*) FROM artifacts e WHERE e.job_id = f.job_id"
-                "  AND e.position = f.position AND e.attempt_id <= f.attempt_id)"
-                " FROM jobs j CROSS JOIN jobs o ON o.batch_id = j.batch_id AND o.base = j.base AND o.take = j.take"
-                " CROSS JOIN artifacts f INDEXED BY artifacts_job ON f.job_id = o.id WHERE j.id = ? AND f.folder = ?"
-                " AND f.attempt_id IS NOT (SELECT max(id) FROM attempts WHERE job_id = j.id)",
-                (job_id, self._folder),
-            )
-            found = (Occupant(*row) for row in rows)
-            return next((file for file in found if file.path.rpartition(".")[0] == stem), None)
-
-        return await self._run(verb)
+        """The file that stands at the path `stem` plus an extension, and makes way for one of this job's."""
+        return await self._run(lambda connection: occupant(connection, job_id, self._folder, stem))
 
     async def moved(self, artifact_id: int, path: str, now: datetime) -> None:
-        """An earlier revision's file has a new name."""
-
-        def verb(connection: sqlite3.Connection) -> None:
-            ((job_id, before),) = connection.execute("SELECT job_id, path FROM artifacts WHERE id = ?", (artifact_id,))
-            connection.execute("UPDATE artifacts SET path = ? WHERE id = ?", (path, artifact_id))
-            note(connection, now, "moved", job_id, data={"from": before, "to": path})
-
-        await self._run(verb)
+        """A file has a new name."""
+        await self._run(lambda connection: moved(connection, artifact_id, path, now))
 
     # -- reuse ----------------------------------------------------------------------------------------------------
 
@@ -608,9 +598,31 @@ class SqliteLedger:
         """How many pending jobs share a task that is not completed, or whose files could not be linked."""
         return await self._run(lambda connection: waiting(connection, scope, self._among))
 
-    async def linked(self, share: Share, files: Sequence[StoredFile], now: datetime) -> None:
-        """The files of the source lie at the job's own paths as well: completed."""
-        await self._run(lambda connection: linked(connection, share, files, self._folder, now))
+    async def linked(self, share: Share, files: Sequence[StoredFile], now: datetime) -> bool:
+        """The files of the source lie at the job's own paths as well: completed. False if those paths are its own."""
+        return await self._run(lambda connection: linked(connection, share, files, self._folder, now))
+
+    # -- relocate -------------------------------------------------------------------------------------------------
+
+    async def claim_relocations(self, most: int) -> tuple[list[Relocation], int]:
+        """Up to `most` files whose new path nobody has; and how many wait for other files to go first."""
+        if not await self._run(are_due):
+            self._moving.close()
+        elif self._moving.take():
+            return await self._run(lambda connection: relocations(connection, self._path.parent, self._among, most))
+        return [], 0
+
+    async def claim_waypoint(self) -> Relocation | None:
+        """One of the files that wait for one another in a circle, on a path that nobody wants; None if none waits."""
+        return await self._run(lambda connection: waypoint(connection, self._path.parent, self._among))
+
+    async def relocated(self, one: Relocation, now: datetime) -> None:
+        """It lies at its new path, or nowhere."""
+        await self._run(lambda connection: relocated(connection, one, now))
+
+    async def stays(self, one: Relocation) -> None:
+        """It cannot be moved in this run."""
+        await self._run(lambda connection: stays(connection, one))
 
     # -- a person's word ------------------------------------------------------------------------------------------
 

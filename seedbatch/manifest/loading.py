@@ -23,6 +23,7 @@ from seedbatch.manifest.many import Block, jobs_of_entries, jobs_of_rows
 from seedbatch.manifest.outputs import meeting_point
 from seedbatch.manifest.places import Pointer
 from seedbatch.manifest.reader import Document, Remark, read
+from seedbatch.manifest.renames import renames_of, wrong_renames
 from seedbatch.manifest.telling import MORE, Findings, Told, in_order, told, with_more
 from seedbatch.manifest.wanted import Jobs, characters, new_spool
 from seedbatch.models import catalogue
@@ -92,6 +93,7 @@ def _load(paths: Sequence[Path], leniency: Leniency) -> Loaded:
     sound = [part for part in parts if isinstance(part.document.value, dict) and part.wanted]
     _find_budgets(sound)
     _find_twins(sound, seen, also_repetitions=not problems)
+    _find_wrong_renames(sound)
     for part in parts:
         problems += told(part.document, part.wrong)
         for found in part.rows.values():
@@ -286,6 +288,16 @@ def _place(part: _Part, twin: collisions.Twin, first: _Part) -> str:
     return f"on line {job.line}" if here else f"in {job.file}:{job.line}"
 
 
+def _find_wrong_renames(parts: Sequence[_Part]) -> None:
+    """Entries of `moved` whose names do not fit the jobs of their batch."""
+    for group in _by_batch(parts).values():
+        named = [renames_of(part.document.value) for part in group]
+        every = [rename for own in named for rename in own]
+        for part, own in zip(group, named, strict=True):
+            if not any(remark.pointer[:1] == ("moved",) for remark in part.wrong):  # else the schema has said so
+                part.wrong += wrong_renames(own, every, (one for other in group for one in other.wanted))
+
+
 def _find_budgets(parts: Sequence[_Part]) -> None:
     """Amounts that are no whole number of micro-units, and two currencies in one batch."""
     currencies: dict[str, tuple[_Part, str]] = {}
@@ -314,10 +326,7 @@ def _budget(parts: Sequence[_Part]) -> Budget:
 
 
 def _batches(parts: Sequence[_Part], repeated: frozenset[int]) -> Iterator[BatchSpec]:
-    groups: defaultdict[str, list[_Part]] = defaultdict(list)
-    for part in parts:
-        groups[part.document.value["batch"]].append(part)
-    for name, group in groups.items():
+    for name, group in _by_batch(parts).items():
         limits = Limits()
         for part in group:
             limits = limits.strictest(_limits(part.document.value.get("limits", {})))
@@ -331,10 +340,18 @@ def _batches(parts: Sequence[_Part], repeated: frozenset[int]) -> Iterator[Batch
             attempts=min(int(part.document.value.get("retry", {}).get("attempts", 1)) for part in group),
             manifest=",".join(part.document.file for part in group),
             digest=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
+            renames=tuple(rename for part in group for rename in renames_of(part.document.value)),
             repeated=repeated,
             files=tuple(SourceFile(part.document.file, part.document.digest) for part in group),
             sources=tuple(SourceFile(one.file, one.digest) for part in group for one in part.sources.values()),
         )
+
+
+def _by_batch(parts: Sequence[_Part]) -> dict[str, list[_Part]]:
+    groups: defaultdict[str, list[_Part]] = defaultdict(list)
+    for part in parts:
+        groups[part.document.value["batch"]].append(part)
+    return groups
 
 
 def _jobs(group: Sequence[_Part]) -> Collection[JobSpec]:

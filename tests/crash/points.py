@@ -82,7 +82,8 @@ Seam = Verb | Together | Statement | Closing | Call | Wire
 class Scene:
     """What happens in the run that is broken, and before it.
 
-    `before` are options of a whole run that comes first, `edited` the prompts that the manifest has after it.
+    `before` are options of a whole run that comes first, `edited` the prompts that the manifest has after it, and
+    `output` where it wants its files then.
     `doubts` says how many jobs the faults alone leave in doubt, `deaths` how many runs are killed before.
     """
 
@@ -93,6 +94,7 @@ class Scene:
     batches: int = 1
     before: tuple[str, ...] | None = None
     edited: tuple[str, ...] | None = None
+    output: str = ""
     days_later: float = 0.0
     moves_house: bool = False
     world: dict[str, Any] = field(default_factory=dict)
@@ -105,6 +107,8 @@ class Scene:
 def _at(kind: str, fault: Any, **when: Any) -> tuple[dict[str, Any], ...]:
     return ({"on": kind, "do": fault, **(when or {"first": 2})},)
 
+
+_SWAPPED: Final = "{{ batch }}/{{ 'j1' if key == 'j0' else 'j0' }}"
 
 SCENES: Final = {
     "plain": Scene(),
@@ -136,6 +140,8 @@ SCENES: Final = {
     "revised in part": Scene(("[two] a cat", "a dog"), before=(), edited=("[two] a big cat", "a big dog")),
     "sent again": Scene(("[fail-once] a cat", "[fail-once] a dog"), before=(), options=("--retry-failed",)),
     "shared": Scene(("[two] a cat", "[two] a cat", "[two] a cat")),
+    "moved": Scene(("[two] a cat", "a dog"), before=(), edited=("[two] a cat", "a dog"), output="elsewhere/{{ key }}"),
+    "swapped": Scene(before=(), edited=("a cat", "a dog"), output=_SWAPPED),
     "many commits": Scene(world={"commits per checkpoint": 5}),
 }
 
@@ -234,6 +240,7 @@ _OLD_FILE: Final = r"/j\d(-\d)?\.rev1\.mp4"
 _OLD_SIDECAR: Final = r"/j\d(-\d)?\.rev1\.json"
 _OLD_SIDECAR_PART: Final = r"/\.j\d(-\d)?\.rev1\.json\.[^/]*part"
 _OUTPUTS: Final = r"/outputs/sandbox/test"
+_NEW: Final = r"/outputs/sandbox/elsewhere"
 
 
 def _opening() -> Iterator[Point]:
@@ -368,6 +375,30 @@ def _sharing() -> Iterator[Point]:
     yield shared("after a file was shared", Verb("store", "share", "after"))
 
 
+def _relocating() -> Iterator[Point]:
+    def moved(name: str, seam: Seam, ways: tuple[str, ...] = READS) -> Point:
+        return Point(name, seam, "moved", ways)
+
+    no_full = (RAISE, KILL, EIO)
+    yield from _verb("claim_relocations", "moved", reads=True)
+    yield from _verb("relocated", "moved", reads=False)
+    yield from _verb("claim_waypoint", "swapped", reads=True, turns=1)
+    yield Point("after files changed places", Verb("store", "relocate", "after"), "swapped", READS)
+    yield moved("before a file is moved", Verb("store", "relocate", "before"))
+    yield Point("its new folder is made", Call("mkdir", "/elsewhere", "before"), "moved", WRITES, turns=1)
+    yield moved("before its new sidecar's part is made", Call("open", rf"{_NEW}/\..*part", "before"), WRITES)
+    yield moved("before its new sidecar is written", Call("write", rf"{_NEW}/\..*part", "before"), WRITES)
+    yield moved("before its new sidecar is named", Call("rename", rf"{_NEW}{_SIDECAR}", "before"), WRITES)
+    yield moved("its new sidecar is named", Call("rename", rf"{_NEW}{_SIDECAR}", "after"))
+    yield moved("before it has its new name", Call("link", rf"{_NEW}{_FILE}", "before"), WRITES)
+    yield moved("it has its new name", Call("link", rf"{_NEW}{_FILE}", "after"))
+    yield moved("before its new name is synced", Call("fsync", _NEW, "before"), no_full)
+    yield moved("before its old name is removed", Call("unlink", rf"{_OUTPUTS}{_FILE}", "before"), no_full)
+    yield moved("its old name is removed", Call("unlink", rf"{_OUTPUTS}{_FILE}", "after"))
+    yield moved("before its old sidecar is removed", Call("unlink", rf"{_OUTPUTS}{_SIDECAR}", "before"), no_full)
+    yield moved("after a file was moved", Verb("store", "relocate", "after"))
+
+
 def _ending() -> Iterator[Point]:
     checkpoint = r"PRAGMA wal_checkpoint"
     yield Point("before a checkpoint", Statement(checkpoint, "before"), "many commits", (RAISE, KILL, EIO))
@@ -400,6 +431,7 @@ POINTS: Final = (
     *_fetching(),
     *_making_way(),
     *_sharing(),
+    *_relocating(),
     *_ending(),
 )
 

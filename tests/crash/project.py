@@ -66,13 +66,14 @@ class Project:
     def marker(self) -> Path:
         return self.folder / "reached"
 
-    def write(self, scene: Scene, prompts: tuple[str, ...]) -> None:
+    def write(self, scene: Scene, prompts: tuple[str, ...], output: str = "") -> None:
         self.manifests = []
         for number in range(scene.batches):
             name = "test" if scene.batches == 1 else f"test{number}"
             jobs = "".join(f'  - {{key: j{place}, prompt: "{text}"}}\n' for place, text in enumerate(prompts))
             path = self.folder / f"{name}.yaml"
-            path.write_text(f"{_HEADER.format(batch=name)}{scene.extra}jobs:\n{jobs}")
+            place = f'output: "{output}"\n' if output else ""
+            path.write_text(f"{_HEADER.format(batch=name)}{scene.extra}{place}jobs:\n{jobs}")
             self.manifests.append(path.name)
         (self.folder / "faults.yaml").write_text(json.dumps({"rules": scene.rules}))
         (self.folder / "tmp").mkdir(exist_ok=True)

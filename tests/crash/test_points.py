@@ -43,7 +43,7 @@ def set_the_scene(project: Project, case: Case) -> int:
     if scene.before is not None:
         assert_orderly(project.apply(*scene.before), {0, 3, 6})
     if scene.edited is not None:
-        project.write(scene, scene.edited)
+        project.write(scene, scene.edited, scene.output)
     if scene.moves_house:
         project.move_the_sandbox()
     # The second time of a point that each run passes once is in a run that cleans up after a death.

@@ -30,11 +30,14 @@ from seedbatch.domain.errors import LedgerError, SeedbatchError
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Request
 from seedbatch.domain.money import Money
 from seedbatch.domain.prices import PriceRow, PriceTable, Unit
+from seedbatch.domain.renames import Rename
 from seedbatch.domain.secret import Secret
 from seedbatch.domain.tokens import TokenKey, minting
 from seedbatch.domain.work import Caps
 from seedbatch.engine.adopt import adopt
 from seedbatch.engine.cadence import Cadence
+from seedbatch.engine.plan import make_plan
+from seedbatch.engine.planned import SPENDING, Action, Plan
 from seedbatch.engine.reception import Reception
 from seedbatch.engine.run import Errand, Outcome, Run, Until
 from seedbatch.ledger import writer
@@ -52,8 +55,10 @@ TURNS: Final = 200_000
 _DEATHS: Final = (
     *("turn", "before a commit", "after a commit", "connecting", "sent", "accepted", "answered", "fetching"),
     *("half a file", "a whole file without its name", "a sidecar without its file", "a file without its row"),
-    *("two names", "the new name only"),
+    *("two names", "the new name only", "two paths", "the new path only"),
 )
+# What is in doubt may turn out to have failed, and be retried by policy; so may what runs.
+_NEVER_SENT: Final = frozenset({Action.UNCHANGED, Action.MOVE, Action.DOWNLOAD, Action.ORPHAN})
 _OFTEN: Final = {"turn": 200, "before a commit": 50, "after a commit": 50}
 
 
@@ -194,7 +199,7 @@ def template(folder: Path) -> Iterator[Path]:
 def let_go(ledger: SqliteLedger) -> None:
     """Close every file that a ledger holds open beside its connection, without a word to anybody."""
     for part in vars(ledger).values():
-        if isinstance(handle := getattr(part, "_handle", None), int):
+        if isinstance(handle := getattr(part, "_handle", None), int) and handle >= 0:
             os.close(handle)
 
 
@@ -368,12 +373,40 @@ class _Historian:
         """Everything is well again, and `apply` is typed until it says that nothing is left to do."""
         self._world.trouble = Trouble()
         for _ in range(10):
-            before = self._events()
-            await self._run(self._born(), Errand(None, Limits(4, 100, None)), "calm")
+            before, plan = self._events(), self._plan()
+            outcome = await self._run(self._born(), Errand(None, Limits(4, 100, None)), "calm")
+            if outcome is not None and not outcome.stops:  # else something in the way was told
+                self._compare(plan, before)
             if self._events() == before:
                 return
             self._move_away()
             self._world.sleep(90_000)
+
+    def _plan(self) -> Plan:
+        with closing(SqliteRecords(self._file)) as records:
+            return make_plan(self._manifest.batches(), records)
+
+    def _compare(self, plan: Plan, before: int) -> None:
+        """What the plan said is what was done since this event, by one process alone in a world without trouble."""
+        with closing(sqlite3.connect(self._file)) as connection:
+            sent = {
+                job_id
+                for (job_id,) in connection.execute(
+                    "SELECT job_id FROM events WHERE seq > ? AND type = 'intended'", (before,)
+                )
+            }
+            rows = connection.execute(
+                "SELECT j.id, j.address, j.state, j.output FROM jobs j WHERE j.standing = 'current'"
+            ).fetchall()
+        now = {address: row for row in rows if (address := row[1])}
+        for job in plan.jobs:
+            job_id, _, state, output = now.get(job.address, (None, "", "", ""))
+            if job.known is not None and job.action in _NEVER_SENT and job.known.job_id in sent:
+                self._find("unplanned", f"{job.address} was to be {job.action}, and was sent")
+            if job.action in SPENDING and job_id not in sent and state not in {"pending", "completed"}:
+                self._find("unplanned", f"{job.address} was to be sent, and is {state} without it")
+            if job.action in {Action.MOVE, Action.UNCHANGED} and output != job.output:
+                self._find("unplanned", f"{job.address} belongs at {job.output}, and its output is {output}")
 
     def _events(self) -> int:
         with closing(sqlite3.connect(self._file)) as connection:
@@ -514,6 +547,13 @@ class _Manifest:
         self._seconds = {name: dice.choice([5, 5, 10]) for name in self._names}
         # What several jobs ask for is paid for once.
         few = self._names if dice.random() < 0.7 else self._names[: max(1, count // 2)]
+        self._output = {name: f"b/{name}" for name in self._names}
+        self._key = {name: name for name in self._names}
+        self._moves = 0
+        self._renames: list[Rename] = []
+        # An earlier revision's file keeps its name: nobody can change places with such a job.
+        self._changed: set[str] = set()
+        self._swapped: set[str] = set()
         self._subject = {name: name if few is self._names else dice.choice(few) for name in self._names}
         self._edits = dice.random() < 0.3
         self._attempts = dice.randint(1, 3)
@@ -523,30 +563,46 @@ class _Manifest:
             self._budget = Budget(dice.randint(1, count) if money is None or dice.random() < 0.3 else None, money)
 
     def edit(self, dice: random.Random) -> None:
-        """Now and then a request changes, a job leaves, or one comes back."""
+        """Now and then a request changes, a job leaves or comes back, gets another key, or its file another place."""
         if not self._edits:
             return
         name = f"j{dice.randrange(len(self._edition))}"
-        match dice.choice(["change", "change back", "remove", "return"]):
-            case "change":
+        match dice.choice(["change", "change back", "remove", "return", "move", "swap", "rename"]):
+            case "change" if name not in self._swapped:
+                self._changed.add(name)
                 self._edition[name] += 1
             case "change back":
                 self._edition[name] = 0
             case "remove" if len(self._names) > 1 and name in self._names:
                 self._names.remove(name)
+            case "move":
+                self._moves += 1
+                self._output[name] = f"{dice.choice('bc')}/{name}.{self._moves}"
+            case "swap" if not (self._changed & {name, (other := dice.choice(self._names))}):
+                self._output[name], self._output[other] = self._output[other], self._output[name]
+                self._swapped |= {name, other}
+            case "rename":
+                before, self._key[name] = self._key[name], f"{name}-{len(self._renames)}"
+                if dice.random() < 0.8:
+                    self._renames.append(Rename(before, self._key[name]))
+                else:  # a person who forgets to say so has another job, with the clip of the first
+                    self._output[name] = f"b/{self._key[name]}"
             case "return" if name not in self._names:
                 self._names.append(name)
 
     def batches(self) -> list[BatchSpec]:
         """The manifest as it stands."""
         jobs = tuple(
-            a_spec(name, self._subject[name], self._edition[name], self._seconds[self._subject[name]])
+            a_spec(
+                *(self._key[name], self._subject[name], self._edition[name], self._seconds[self._subject[name]]),
+                self._output[name],
+            )
             for name in self._names
         )
         batch = BatchSpec("b", jobs, attempts=self._attempts, budget=self._budget, manifest="m.yaml", digest="0" * 64)
-        return [replace(batch, prices=PRICES)]
+        return [replace(batch, prices=PRICES, renames=tuple(self._renames))]
 
 
-def a_spec(name: str, subject: str, edition: int, seconds: int) -> JobSpec:
+def a_spec(key: str, subject: str, edition: int, seconds: int, output: str) -> JobSpec:
     request = Request(MODEL, {"prompt": f"{subject}, edition {edition}", "ratio": "16:9", "duration": seconds})
-    return JobSpec(name, name, name, 1, {}, request, request.fingerprint, f"b/{name}", file="m.yaml", line=1)
+    return JobSpec(key, key, key, 1, {}, request, request.fingerprint, output, file="m.yaml", line=1)

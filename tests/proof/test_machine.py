@@ -151,7 +151,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.declare()
 
     def declare(self) -> None:
-        jobs = tuple(a_spec(name, name, edition, seconds) for name, (edition, seconds) in self.manifest.items())
+        jobs = tuple(
+            a_spec(name, name, edition, seconds, f"b/{name}") for name, (edition, seconds) in self.manifest.items()
+        )
         batch = BatchSpec("b", jobs, attempts=3, budget=self.budget, manifest="m.yaml", digest="0" * 64, prices=PRICES)
         self.do(self.ledger(0).declare(batch, self.now))
         self.learn_the_jobs()

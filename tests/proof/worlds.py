@@ -45,7 +45,7 @@ from seedbatch.domain.answers import (
 )
 from seedbatch.domain.calls import Hint
 from seedbatch.domain.errors import InboxFull, LedgerError
-from seedbatch.domain.work import Download, SharedFile, Submission
+from seedbatch.domain.work import Download, Relocation, SharedFile, Submission
 from seedbatch.engine.reception import Reception
 
 NOON: Final = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -600,6 +600,32 @@ class Shelf:
         for name in (path, str(Path(path).with_suffix(".json"))):
             (self._world.outputs / name).unlink(missing_ok=True)
         await self._pass(0.0, "the new name only")
+
+    async def relocate(self, one: Relocation) -> None:
+        """Sidecar, new name, then the old one goes."""
+        self._life.check()
+        old, new = self._world.outputs / one.file.path, self._world.outputs / one.path
+        if old == new:
+            if not old.exists():
+                raise FileNotFoundError(old)
+            return
+        there = _read(new.with_suffix(".json"))
+        ours = all(there.get(name) == one.sidecar[name] for name in ("task_id", "position"))
+        if new.exists() and not ours:
+            raise FileExistsError(new)
+        if not new.exists():
+            if not old.exists():
+                raise FileNotFoundError(old)
+            facts = {"file": new.name, "bytes": one.file.bytes, "sha256": one.file.sha256, "content_type": "video/mp4"}
+            new.parent.mkdir(parents=True, exist_ok=True)
+            _written(new.with_suffix(".json"), json.dumps({**one.sidecar, **facts}))
+            await self._pass(0.0, "a sidecar without its file")
+            os.link(old, new)
+        await self._pass(0.0, "two paths")
+        if old.exists() and old.samefile(new):
+            old.unlink()
+            old.with_suffix(".json").unlink(missing_ok=True)
+        await self._pass(0.0, "the new path only")
 
     def taken(self, outputs: Iterable[str]) -> list[str]:
         """Those at which a file lies."""

@@ -11,7 +11,7 @@ from seedbatch.manifest.formatting.tree import Alias, Collection, Comment, Entry
 # A list or mapping in brackets that is longer is written with a line for each entry.
 WIDEST: Final = 120
 _TOP: Final = (
-    *("version", "batch", "defaults", "vars", "matrix", "takes", "jobs", "sources"),
+    *("version", "batch", "defaults", "vars", "matrix", "takes", "jobs", "sources", "moved"),
     *("budget", "limits", "retry", "output"),
 )
 _JOB: Final = (

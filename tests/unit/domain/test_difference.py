@@ -3,12 +3,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import count
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import spec
 
 from seedbatch.domain.difference import Change, Difference, Known, Step
 from seedbatch.domain.records import Standing
+from seedbatch.domain.renames import Rename, former_names
 from seedbatch.domain.states import JobState
 
 PROMPTS = ["one", "two", "three"]
@@ -29,14 +31,13 @@ class Found:
     vanished: tuple[Known, ...]
 
 
-def difference(wanted, rows):
+def difference(wanted, rows, renames=()):
     """All of a difference, from rows in memory."""
 
-    def revisions(chunk):
-        names = {(one.base, one.take) for one in chunk}
+    def revisions(names):
         return [row for row in rows if (row.base, row.take) in names]
 
-    found = Difference(wanted, revisions)
+    found = Difference(wanted, revisions, renames)
     steps = list(found.steps())
     assert [found.keeps(row) for row in rows] == [any(step.target == row for step in steps) for row in rows]
     return Found(steps, tuple(row for row in rows if found.vanished(row)))
@@ -168,3 +169,49 @@ def test_takes_are_jobs_of_their_own():
     row = known(job("a"))
     steps = difference([job("a"), job("a", take=2)], [row]).steps
     assert [step.change for step in steps] == [Change.KEEP, Change.ADD]
+
+
+def test_a_renamed_job_goes_on_with_its_rows():
+    rows = [
+        known(job("a", prompt="two"), standing=Standing.SUPERSEDED, state=JobState.COMPLETED, tried=True),
+        known(job("a"), job_id=2, revision=2, state=JobState.RUNNING, tried=True),
+    ]
+    (step,) = difference([job("b")], rows, [Rename("a", "b")]).steps
+    assert (step.change, step.revision, step.target, step.renamed) == (Change.KEEP, 2, rows[1], tuple(rows))
+
+
+def test_a_new_name_that_is_recorded_wins():
+    rows = [known(job("a"), state=JobState.COMPLETED, tried=True), known(job("b"), job_id=2)]
+    (step,) = difference([job("b")], rows, [Rename("a", "b")]).steps
+    assert (step.target, step.renamed) == (rows[1], ())
+
+
+def test_a_name_goes_back_step_by_step():
+    row = known(job("a"), state=JobState.COMPLETED, tried=True)
+    renames = [Rename("a", "b"), Rename("b", "c")]
+    (step,) = difference([job("c")], [row], renames).steps
+    assert (step.change, step.renamed) == (Change.KEEP, (row,))
+    assert list(former_names("c", renames)) == ["b", "a"]
+
+
+def test_rows_go_on_under_one_name_only():
+    row = known(job("a[x=1]"), state=JobState.COMPLETED, tried=True)
+    renames = [Rename("a", "b"), Rename("a[x=1]", "c")]
+    steps = difference([job("b[x=1]"), job("c")], [row], renames).steps
+    assert [step.renamed for step in steps] == [(row,), ()]
+    assert [step.change for step in steps] == [Change.KEEP, Change.ADD]
+
+
+@pytest.mark.parametrize(
+    ("rename", "base", "former"),
+    [
+        (Rename("a", "b"), "b", "a"),
+        (Rename("a", "b"), "b[x=1]", "a[x=1]"),
+        (Rename("a", "b"), "bb", None),
+        (Rename("a[x=1]", "b[y=1]"), "b[y=1]", "a[x=1]"),
+        (Rename("a", "b[x=1]"), "b[x=1]", "a"),
+        (Rename("a", "b[x=1]"), "b[x=1][y=2]", None),
+    ],
+)
+def test_what_a_job_was_called(rename, base, former):
+    assert rename.former(base) == former

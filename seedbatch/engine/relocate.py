@@ -1,0 +1,49 @@
+"""The relocate role: files follow where the manifest wants them now. The other roles begin when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from seedbatch.domain.errors import Exit
+from seedbatch.domain.work import Relocation
+from seedbatch.engine.crew import Crew, Stop
+from seedbatch.engine.happenings import Kind
+from seedbatch.ports import RelocateLedger, Store
+
+_AT_ONCE: Final = 200
+
+
+async def relocate(crew: Crew, ledger: RelocateLedger, store: Store, interrupted: Callable[[], bool]) -> None:
+    """Move every file that lies where an earlier manifest wanted it; what is interrupted goes on in the next run.
+
+    Before a new file may take a path, the one that leaves it has to be gone: so nothing else happens meanwhile.
+    """
+    while not interrupted():
+        found, left = await ledger.claim_relocations(_AT_ONCE)
+        if not found and left and (aside := await ledger.claim_waypoint()):
+            await _move(crew, ledger, store, aside, told=False)
+            continue
+        if not found:
+            return
+        for one in found:
+            if interrupted():
+                return
+            await _move(crew, ledger, store, one)
+
+
+async def _move(crew: Crew, ledger: RelocateLedger, store: Store, one: Relocation, *, told: bool = True) -> None:
+    try:
+        # The ledger hears of it last: a crash in between repeats it.
+        await store.relocate(one)
+    except FileNotFoundError:
+        pass  # somebody removed it; checking the ledger's files tells so
+    except (OSError, ValueError) as error:
+        await ledger.stays(one)
+        crew.report(Kind.NOT_MOVED, one.name, path=one.file.path, reason=str(error))
+        reason = f"{one.name}: {one.file.path} cannot be moved to {one.path}: {error}"
+        crew.stop(Stop(Exit.RUNNING, reason, "see to that, then apply again: it costs nothing"))
+        return
+    await ledger.relocated(one, crew.now())
+    if told:
+        crew.report(Kind.MOVED, one.name, path=one.path, before=one.file.path)
