@@ -5,6 +5,7 @@ Source: maxapi contract, 7.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -73,19 +74,32 @@ class PriceTable:
             return None
         return Money(row.price.micros * count, row.price.currency)
 
-    def line_to_add(self, model: str, params: Mapping[str, Json]) -> str:
+    def row_to_add(self, model: str, params: Mapping[str, Json]) -> str:
         """The row that would price a request, in the table's own currency if it has one."""
         currencies = {row.price.currency for row in self.rows.values()}
         currency = currencies.pop() if len(currencies) == 1 else "…"
-        return line_to_add(model, self.charged(model, params), currency)
+        return row_to_add(model, self.charged(model, params), currency)
 
 
-def line_to_add(model: str, params: Mapping[str, Json], currency: str) -> str:
-    """The row of `seedbatch.toml` that would price a request, the amount left to the person who knows it."""
+def row_to_add(model: str, params: Mapping[str, Json], currency: str) -> str:
+    """Lines for the end of `seedbatch.toml` that would price a request, the amount left to whoever knows it."""
     resolution = params.get("resolution")
-    at = f'resolution = "{resolution}", ' if isinstance(resolution, str) else ""
     unit = Unit.SECOND if _whole(params.get("duration")) else Unit.IMAGE if "n" in params else Unit.CLIP
-    return f'prices = [{{model = "{model}", {at}unit = "{unit}", price = "…", currency = "{currency}", date = "…"}}]'
+    facts = {
+        "model": model,
+        **({"resolution": resolution} if isinstance(resolution, str) else {}),
+        "unit": unit,
+        "price": "…",
+        "currency": currency,
+        "date": "…",
+    }
+    return "\n".join(["[[prices]]", *(f"{name} = {_toml(value)}" for name, value in facts.items())])
+
+
+def _toml(text: str) -> str:
+    """A string of TOML: as JSON writes it, and what cannot be seen by its number."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in quoted)
 
 
 def _count(unit: Unit, params: Mapping[str, Json]) -> int | None:

@@ -234,16 +234,16 @@ def test_seconds_that_no_schema_knows_are_not_guessed():
 @pytest.mark.parametrize(
     ("model", "params", "known"),
     [
-        ("veo3", {}, 'unit = "second"'),
-        ("seedream-5-lite", {}, 'unit = "image"'),
-        ("gpt-image-2/image-to-image", {"n": 2}, 'resolution = "1k", unit = "image"'),
+        ("veo3", {}, ['unit = "second"']),
+        ("seedream-5-lite", {}, ['unit = "image"']),
+        ("gpt-image-2/image-to-image", {"n": 2}, ['resolution = "1k"', 'unit = "image"']),
     ],
 )
 def test_the_row_to_add_is_by_what_is_charged(model, params, known):
-    row = f'{{model = "{model}", {known}, price = "…", currency = "USD", date = "…"}}'
-    assert MODELS.line_to_add(model, params) == f"prices = [{row}]"
+    facts = [f'model = "{model}"', *known, 'price = "…"', 'currency = "USD"', 'date = "…"']
+    assert MODELS.row_to_add(model, params) == "\n".join(["[[prices]]", *facts])
 
 
 def test_a_table_of_two_currencies_does_not_guess_which():
     two = read(ROW, {**ROW, "model": "veo3", "currency": "EUR"})
-    assert 'currency = "…"' in two.line_to_add("seedream-4.5", {})
+    assert 'currency = "…"' in two.row_to_add("seedream-4.5", {})
