@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from seedbatch.domain.brake import Moderation
@@ -31,12 +32,14 @@ def of_owner(owner: str) -> str:
 
 def spent(connection: sqlite3.Connection, scope: str) -> Spent:
     """What counts against a cap on this scope."""
-    return _spent(
+    return spent_of(
         connection.execute("SELECT currency, count, exposure FROM totals WHERE scope = ?", (scope,)).fetchall()
     )
 
 
-def _spent(rows: list[tuple[str, int, int]]) -> Spent:
+def spent_of(rows: Iterable[tuple[str, int, int]]) -> Spent:
+    """Rows of a currency (nothing for no known price), a count and an exposure, together."""
+    rows = list(rows)
     return Spent(
         submissions=sum(count for _, count, _ in rows),
         exposure={currency: exposure for currency, _, exposure in rows if currency},
@@ -62,7 +65,7 @@ def unfinished(connection: sqlite3.Connection, *, doubtful: bool) -> dict[int, S
     found: defaultdict[int, list[tuple[str, int, int]]] = defaultdict(list)
     for batch_id, currency, count, exposure in rows:
         found[batch_id].append((currency, count, exposure))
-    return {batch_id: _spent(sums) for batch_id, sums in found.items()}
+    return {batch_id: spent_of(sums) for batch_id, sums in found.items()}
 
 
 def budget(max_jobs: int | None, max_cost: int | None, currency: str | None) -> Budget:
