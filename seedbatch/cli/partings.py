@@ -14,6 +14,7 @@ from seedbatch.engine.grouping import MOST_GROUPS, Parting, Sums, Tally
 from seedbatch.engine.pricing import OF_EVERY_PLAN, By
 
 _MOST_SHOWN: Final = 20
+_NARROWEST: Final = 12
 _WIDEST: Final = 40
 _HEADERS: Final = ("jobs", "likely", "at most")
 
@@ -40,16 +41,18 @@ def by_name(by: str) -> str:
     return f"{by}=" if f"{by}:" in OF_EVERY_PLAN else by.removesuffix(":")
 
 
-def parting_lines(parting: Parting) -> Iterator[str]:
-    """A table, the dearest part first."""
-    rows = [(_shortened(clean(value)), *_cells(sums)) for value, sums in parting.parts[:_MOST_SHOWN]]
+def parting_lines(parting: Parting, window: int | None = None) -> Iterator[str]:
+    """A table, the dearest part first. `window` is how wide it may be; its values give way."""
+    rows = [(clean(value), *_cells(sums)) for value, sums in parting.parts[:_MOST_SHOWN]]
     rows += [(label, *_cells(sums)) for label, sums in _rest(parting, _MOST_SHOWN)]
-    title = f"By {clean(by_name(parting.by))}"
-    widths = [max(map(len, column)) for column in zip((title, *_HEADERS), *rows, strict=True)]
-    for first, *cells in ((title, *_HEADERS), *rows):
-        indent = "" if first == title else "  "
-        line = f"{indent}{first}".ljust(widths[0] + 2)
-        yield f"{line}  {'  '.join(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))}".rstrip()
+    head = (f"By {clean(by_name(parting.by))}", *_HEADERS)
+    widest = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    numbers = sum(widest[1:]) + 2 * len(widest)
+    room = _WIDEST if window is None else max(_NARROWEST, min(_WIDEST, window - numbers))
+    widest[0] = min(widest[0], room)
+    for indent, (first, *cells) in (("", head), *(("  ", row) for row in rows)):
+        line = f"{indent}{_shortened(first, room)}".ljust(widest[0] + 2)
+        yield f"{line}  {'  '.join(cell.rjust(width) for cell, width in zip(cells, widest[1:], strict=True))}".rstrip()
     if note := _note(parting):
         yield f"  {note}"
 
@@ -99,5 +102,5 @@ def _note(parting: Parting) -> str:
     )
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,10 +138,11 @@ def _print(plan: Plan, coming: Forecast, *, verbose: bool) -> None:
 
     for line, colour in plan_lines(plan, coming, verbose=verbose):
         click.secho(fitted(line, sys.stdout), bold=colour == "bold", fg=None if colour in {"", "bold"} else colour)
+    window = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for parting in coming.by if plan.submissions else ():
         click.echo()
-        for line in parting_lines(parting):
-            click.echo(line)
+        for line in parting_lines(parting, window):
+            click.echo(fitted(line, sys.stdout) if line.endswith(".") else line)
     click.echo(fitted(f"\n{closing(plan, coming)}", sys.stdout))
     for line in forecast_lines(coming):
         click.echo(fitted(line, sys.stdout))

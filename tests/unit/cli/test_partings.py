@@ -32,6 +32,14 @@ def test_a_table_has_numbers_below_each_other_and_the_rest_in_rows_of_their_own(
     assert len({len(line) for line in lines}) == 1
 
 
+def test_in_a_narrow_window_values_give_way_and_numbers_stay():
+    table = Parting("shot", (("a long value of many words", sums(1200, 30_000)),), sums(1, 25), Sums(), overlaps=False)
+    lines = list(parting_lines(table, 55))
+    assert lines[1] == "  a long value of many …  1,200  300.00 USD  300.00 USD"
+    assert max(map(len, lines)) <= 55
+    assert list(parting_lines(table, 10))[1].startswith("  a long valu…  1,200")
+
+
 def test_overlapping_parts_are_told_so():
     *_, note = parting_lines(Parting("tag:", (("a", sums(1, 25)), ("b", sums(1, 25))), Sums(), Sums(), overlaps=True))
     assert note == "  A job with several tags counts in each: together they come to more than the plan."
