@@ -85,7 +85,7 @@ class Pricer:
 
 
 def _unknown(name: str, known: Iterable[str]) -> UsageError:
-    names = sorted({one.removesuffix(":") for one in OF_EVERY_PLAN} | set(known))
+    names = sorted(({one.removesuffix(":") for one in OF_EVERY_PLAN} | set(known)) - {name})
     near = get_close_matches(name, names, n=1)
     more = ", …" if len(names) > 20 else ""  # noqa: PLR2004 - a line
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names[:20])}{more}"
