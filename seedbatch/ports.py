@@ -26,7 +26,7 @@ from seedbatch.domain.records import (
     Sharer,
     Standings,
 )
-from seedbatch.domain.runs import Beginning, Move, RecordedRun
+from seedbatch.domain.runs import Beginning, Bill, Move, RecordedRun
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import JobState
 from seedbatch.domain.tokens import Mint
@@ -378,6 +378,10 @@ class RunLedger(Protocol):
 
     async def ended(self, code: int, did: Mapping[str, int], now: datetime) -> None:
         """It has done its work, with this exit code; without this word it was killed."""
+        ...
+
+    async def bill(self) -> Bill:
+        """What this process sent since it began, estimate beside actual."""
         ...
 
 

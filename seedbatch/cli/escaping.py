@@ -12,7 +12,7 @@ from typing import Final
 
 from seedbatch.cli.words import clean
 
-_BACKTICKS: Final = re.compile("`+")
+BACKTICKS: Final = re.compile("`+")
 # Half a surrogate pair cannot be written, and the others are ends of lines to some.
 _ODD: Final = re.compile("[\ud800-\udfff\u2028\u2029]")
 _LONGEST: Final = 300
@@ -21,7 +21,7 @@ _LONGEST: Final = 300
 def code(text: str, longest: int = _LONGEST) -> str:
     """A code span that holds `text` whatever is in it, on one line; for paragraphs and lists, not for tables."""
     text = _plain(text, longest)
-    fence = "`" * (max(map(len, _BACKTICKS.findall(text)), default=0) + 1)
+    fence = "`" * (max(map(len, BACKTICKS.findall(text)), default=0) + 1)
     # One space on each side is no part of the span: it keeps backticks and spaces of the text away from the fence.
     pad = " " if text[0] in "` " or text[-1] in "` " else ""
     return f"{fence}{pad}{text}{pad}{fence}"

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from seedbatch.cli.escaping import code, html_code
+from seedbatch.cli.escaping import BACKTICKS, code, html_code
+from seedbatch.cli.partings import parting_html, worth_showing
 from seedbatch.cli.plans import closing
-from seedbatch.cli.spending import forecast_lines, monies
+from seedbatch.cli.spending import costs_lines, monies
 from seedbatch.cli.words import count
 from seedbatch.domain.money import Money
 from seedbatch.domain.states import JobState
@@ -36,7 +37,7 @@ def plan_markdown(plan: Plan, coming: Forecast, *, digest: str | None = None, no
     head = "".join(f"{line}\n" for line in _head(plan, coming, seen, note))
     foot = f"\nPlan digest: {code(digest)}\n" if digest else ""
     for most in _FEWER:
-        text = head + "".join(_details(plan, seen, most)) + foot
+        text = head + "".join(_details(plan, coming, seen, most)) + foot
         if _length(text) <= MOST_CHARACTERS:
             return text
     return f"{head}\nThe jobs are left out: they are too many for a comment. `seedbatch plan` lists them.\n{foot}"
@@ -124,12 +125,14 @@ def _costs(coming: Forecast) -> Iterator[str]:
     if coming.price:
         most = f", at most {monies(coming.worst)} with retries" if coming.worst != coming.price else ""
         yield f"Submitting all of it: {monies(coming.price)}{most}"
-        yield f"What may be owed in this ledger afterwards: {monies(coming.exposure_after)}"
     # What has no price and what a cap keeps back is among the warnings.
-    yield from (line for line in forecast_lines(coming) if not line.startswith(("Without a price", "Kept back")))
+    yield from costs_lines(coming, code)
 
 
-def _details(plan: Plan, seen: _Seen, most: int) -> Iterator[str]:
+def _details(plan: Plan, coming: Forecast, seen: _Seen, most: int) -> Iterator[str]:
+    if rows := [coming.rows_to_add[model] for model in sorted(coming.unpriced) if model in coming.rows_to_add]:
+        yield _rows_to_add(rows[:most])
+    yield from (parting_html(parting, most) for parting in worth_showing(coming.by))
     for batch, counts in plan.by_batch.items():
         for action in _LISTED:
             if counts[action]:
@@ -140,6 +143,14 @@ def _details(plan: Plan, seen: _Seen, most: int) -> Iterator[str]:
                 lines = [*map(_line, jobs), *([f"- … and {left:,} more"] if left else [])]
                 opened = " open" if action is Action.REGENERATE else ""
                 yield f"\n<details{opened}><summary>{summary}</summary>\n\n" + "\n".join(lines) + "\n\n</details>\n"
+
+
+def _rows_to_add(rows: list[str]) -> str:
+    text = "\n".join(rows)
+    fence = "`" * max(3, 1 + max(map(len, BACKTICKS.findall(text)), default=0))
+    return (
+        f"\n<details><summary>Prices to add to seedbatch.toml</summary>\n\n{fence}toml\n{text}\n{fence}\n\n</details>\n"
+    )
 
 
 def _line(job: Planned) -> str:

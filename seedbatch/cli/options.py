@@ -141,18 +141,23 @@ def pace(function: F) -> F:
 
 def caps(function: F) -> F:
     """How much a run may spend."""
-    for option in (
-        click.option(
-            "--allow-violations",
-            type=click.IntRange(min=0),
-            metavar="N",
-            help="Submit until N moderation violations are to be expected today, whatever the surcharge.",
-        ),
-        click.option("--max-cost", metavar="AMOUNT", help="The most that this run may owe: 12.50, or '12.50 USD'."),
-        click.option("--max-jobs", type=click.IntRange(min=0), metavar="N", help="The most that this run may submit."),
-    ):
-        function = option(function)
-    return prices(function)
+    function = click.option(
+        "--allow-violations",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Submit until N moderation violations are to be expected today, whatever the surcharge.",
+    )(function)
+    return prices(ceilings(function))
+
+
+def ceilings(function: F) -> F:
+    """`--max-jobs` and `--max-cost`: the caps of a run."""
+    function = click.option(
+        "--max-cost", metavar="AMOUNT", help="The most that this run may owe: 12.50, or '12.50 USD'."
+    )(function)
+    return click.option(
+        "--max-jobs", type=click.IntRange(min=0), metavar="N", help="The most that this run may submit."
+    )(function)
 
 
 def prices(function: F) -> F:

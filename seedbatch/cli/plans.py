@@ -1,15 +1,13 @@
-"""A plan as words and as JSON."""
+"""A plan as words."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from seedbatch.cli.spending import money_json, monies, price_text
+from seedbatch.cli.spending import price_text, sums_text
 from seedbatch.cli.words import clean, count
 from seedbatch.domain.jobs import BatchSpec
-from seedbatch.domain.money import Money
 from seedbatch.domain.states import JobState
 from seedbatch.engine.forecast import Forecast
 from seedbatch.engine.planned import Action, Plan, Planned
@@ -44,8 +42,8 @@ def plan_lines(plan: Plan, coming: Forecast, *, verbose: bool) -> Iterator[tuple
     """Lines with their colour (or nothing): what changes by batch, at most twenty of a kind unless `verbose`."""
     examples = {} if verbose else _examples(plan)
     for batch, counts in plan.by_batch.items():
-        own = coming.by_batch.get(batch, ()) if len(plan.by_batch) > 1 else ()
-        yield f"{batch}: {summary(counts)}" + (f", {monies(own)}" if own else ""), "bold"
+        own = sums_text(coming.by_batch[batch]) if len(plan.by_batch) > 1 and batch in coming.by_batch else ""
+        yield f"{batch}: {summary(counts)}" + (f", {own}" if own else ""), "bold"
         for action in Action:
             if not counts[action] or (action in _QUIET and not verbose):
                 continue
@@ -119,32 +117,3 @@ def closing(plan: Plan, coming: Forecast) -> str:
     if plan.changes:
         return "Applying submits nothing; it only collects, downloads and moves files."
     return "Nothing to do."
-
-
-def plan_json(plan: Plan, coming: Forecast) -> Iterator[str]:
-    """The text of the object of `docs/json-output.md`, in pieces: a plan of a million jobs is never whole in memory."""
-    yield '{"version": 1, "jobs": ['
-    for index, job in enumerate(plan.jobs):
-        yield f"{', ' if index else ''}{json.dumps(job.as_json(), ensure_ascii=False)}"
-    yield f'], "summary": {json.dumps(_summary(plan, coming), ensure_ascii=False)}}}\n'
-
-
-def _summary(plan: Plan, coming: Forecast) -> dict[str, object]:
-    return {
-        "counts": {str(action): plan.counts[action] for action in Action},
-        "submissions": plan.submissions,
-        "price": money_json(_only(coming.price)),
-        "price_at_most": money_json(_only(coming.worst)),
-        "unpriced": sum(coming.unpriced.values()),
-        "exposure_after": money_json(_only(coming.exposure_after)),
-        "kept_back": 0 if coming.kept is None else coming.kept.count,
-        "violations_today": coming.moderation.violations,
-        "surcharge_percent": coming.surcharge,
-        "rejection_rate": round(float(coming.moderation.rate), 4),
-        "expected_violations": round(coming.expected_violations, 2),
-    }
-
-
-def _only(amounts: tuple[Money, ...]) -> Money | None:
-    """The sum, where there is one currency: two make none."""
-    return amounts[0] if len(amounts) == 1 else None

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
+from seedbatch.cli.bills import bill_json, bill_text
 from seedbatch.cli.callbacks import Bind, receiving
 from seedbatch.cli.display import JsonLines, counts_text, open_display
 from seedbatch.cli.logbook import logged
@@ -43,12 +44,15 @@ async def carry_out(
     again: Sequence[int] = (),
     *,
     approved: PlanFile | None = None,
+    planned: int = 0,
     listen: Bind | None = None,
     as_json: bool,
     quiet: bool,
     verbose: bool,
 ) -> Outcome:
-    """Open everything, record what the manifests want, and run. `again` are failed jobs that are sent once more.
+    """Open everything, record what the manifests want, and run.
+
+    `again` are failed jobs that are sent once more, `planned` is how many requests are to be sent.
 
     Raises:
         LedgerError: the ledger cannot be used.
@@ -92,7 +96,7 @@ async def carry_out(
                 logbook.exit = outcome.exit
                 interrupts.append(lambda: None)
                 if isinstance(display, JsonLines):
-                    display.write(summary_json(outcome, plant))
+                    display.write(summary_json(outcome, plant, planned))
                 return outcome
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
@@ -176,7 +180,7 @@ def cadence(settings: Settings) -> Cadence:
     return usual
 
 
-def summary_json(outcome: Outcome, plant: Plant) -> dict[str, object]:
+def summary_json(outcome: Outcome, plant: Plant, planned: int) -> dict[str, object]:
     """The last line of `--json`."""
     from seedbatch.domain.moments import stamp
 
@@ -191,19 +195,22 @@ def summary_json(outcome: Outcome, plant: Plant) -> dict[str, object]:
         "interrupted": outcome.interrupted,
         "without_webhook": outcome.without_webhook,
         "settled": outcome.settled,
+        "bill": bill_json(outcome.bill, planned),
         "exit": int(outcome.exit),
     }
 
 
-def closing_words(outcome: Outcome, settings: Settings, again: str) -> None:
-    """How it ended, and what to type next. `again` is the command that goes on."""
+def closing_words(outcome: Outcome, settings: Settings, again: str, *, planned: int = 0) -> None:
+    """How it ended, and what to type next. `again` is the command that goes on, `planned` as for `carry_out`."""
     counts = outcome.counts
     place = place_flags(settings)
     say(counts_text(counts) or "There is nothing to do.")
+    if bill := bill_text(outcome.bill, planned):
+        say(bill)
     for stop in outcome.stops:
         say(f"\nStopped: {clean(stop.reason)}")
         if stop.hint:
-            say(f"  → {stop.hint}")
+            say("  → " + stop.hint.replace("\n", "\n    "))
     if counts[JobState.IN_DOUBT]:
         _in_doubt_words(settings)
     if counts[JobState.PENDING]:

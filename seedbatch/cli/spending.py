@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
-from seedbatch.cli.words import count
+from seedbatch.cli.words import clean, count
 from seedbatch.domain.brake import Brake, Moderation, surcharge
 from seedbatch.domain.budget import Budget
 from seedbatch.domain.errors import UsageError
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from seedbatch.domain.jobs import BatchSpec
     from seedbatch.domain.records import Accounts
     from seedbatch.engine.forecast import Forecast
+    from seedbatch.engine.grouping import Sums
+    from seedbatch.engine.room import Room
     from seedbatch.settings import Settings
 
+_MOST_ROWS: Final = 3
+_CAPS: Final = {"day": "Today's budget", "run": "Cap of this run"}
 _AMOUNT = re.compile(r"([0-9.]+) ?([A-Za-z]{3})?")
 
 
@@ -80,16 +85,83 @@ def price_text(forecast: Forecast) -> str:
     return f"{what} for {monies(forecast.price)}{most}{without}"
 
 
+def sums_text(sums: Sums) -> str:
+    """`3.00 USD, at most 6.00 USD, 2 without a known price`, as far as prices tell; empty if nothing is submitted."""
+    most = f"at most {monies(sums.worst)}" if sums.worst not in {(), sums.price} else ""
+    unpriced = f"{sums.unpriced:,} without a known price" if sums.price and sums.unpriced else ""
+    return ", ".join(part for part in (monies(sums.price), most, unpriced) if part)
+
+
 def forecast_lines(forecast: Forecast) -> Iterator[str]:
     """What a plan comes to beside its price: what has none, what caps keep back, and what moderation may do."""
     if forecast.unpriced and forecast.price:
-        models = ", ".join(f"{model} ({number:,})" for model, number in sorted(forecast.unpriced.items()))
+        models = ", ".join(f"{clean(model)} ({number:,})" for model, number in sorted(forecast.unpriced.items()))
         yield f"Without a price in your price table: {models}."
+    if forecast.unpriced:
+        rows = [forecast.rows_to_add[model] for model in sorted(forecast.unpriced) if model in forecast.rows_to_add]
+        more = f"\n    (and {len(rows) - _MOST_ROWS:,} more)" if len(rows) > _MOST_ROWS else ""
+        if rows:
+            lines = "\n".join(rows[:_MOST_ROWS]).replace("\n", "\n    ")
+            yield f"  → add to seedbatch.toml what you know of its price:\n    {lines}{more}"
     if forecast.kept is not None:
         kept = count(forecast.kept.count, "request")
         yield f"Kept back by a cap as it stands: {kept} ({forecast.kept.reason})."
+    yield from costs_lines(forecast)
+
+
+def costs_lines(forecast: Forecast, name: Callable[[str], str] = clean) -> Iterator[str]:
+    """What may be owed in all, what each cap has room for, and what moderation may do; `name` as for `room_text`."""
+    if owed := _owed_text(forecast):
+        yield owed
     if forecast.submissions:
+        yield from (f"{room_text(room, name)}." for room in forecast.rooms)
         yield moderation_text(forecast.moderation, adding=forecast.submissions)
+
+
+def _owed_text(forecast: Forecast) -> str:
+    """Empty where the price of the plan says it all."""
+    if forecast.exposure_at_most in {(), forecast.worst}:
+        return ""
+    now = monies(forecast.exposure) or "nothing"
+    doubt = f" ({monies(forecast.in_doubt)} of it in doubt)" if forecast.in_doubt else ""
+    most = forecast.exposure_at_most
+    if most == forecast.exposure:
+        return f"What may be owed in this ledger: {now}{doubt}." if doubt else ""
+    after = f", {monies(forecast.exposure_after)} afterwards" if forecast.price else ""
+    retries = f", at most {monies(most)} with retries" if most != forecast.exposure_after else ""
+    return f"What may be owed in this ledger: {now} now{doubt}{after}{retries}."
+
+
+def room_text(room: Room, name: Callable[[str], str] = clean) -> str:
+    """What one cap has room for, and what becomes of what does not fit. `name` makes a batch's name fit to be shown."""
+    cap, asked = room.budget, room.asked
+    lefts: list[str] = []
+    likely: list[str] = []
+    most: list[str] = []
+    if cap.max_cost is not None:
+        lefts.append(f"{'an unknown part' if room.left is None else amount_text(room.left.micros)} of {cap.max_cost}")
+        unpriced = f"{asked.unpriced:,} without a price" if asked.unpriced else ""
+        for amounts, told in ((asked.price, likely), (asked.worst + Counter(room.retries.exposure), most)):
+            told += [part for part in (monies(_monies(amounts)), unpriced) if part]
+    if cap.max_jobs is not None:
+        lefts.append(f"{room.jobs_left:,} of {count(cap.max_jobs, 'submission')}")
+        likely.append(count(asked.submissions, "submission"))
+        most.append(count(asked.tries + room.retries.submissions, "submission"))
+    whose = _CAPS.get(room.scope) or f"Budget of {name(room.batch or '')}"
+    text = f"{whose}: {' and '.join(lefts)} left; {' and '.join(likely)}"
+    if not room.fits:
+        text += " would not fit"
+        return text + (f": {count(room.kept, 'request')} would be kept back" if room.kept else "")
+    if most == likely:
+        return f"{text} would fit"
+    with_retries = f"at most {' and '.join(most)} with retries"
+    if room.fits_at_most:
+        return f"{text} would fit, and so would {with_retries}"
+    return f"{text} would fit, {with_retries} would not: what is beyond it would wait"
+
+
+def _monies(sums: Mapping[str, int]) -> list[Money]:
+    return [Money(amount, currency) for currency, amount in sorted(sums.items())]
 
 
 def moderation_text(seen: Moderation, *, adding: int = 0) -> str:

@@ -5,7 +5,8 @@ Source: maxapi contract, 7.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, assert_never
@@ -39,14 +40,26 @@ class PriceRow:
     source: str = ""
 
 
+Charged = Callable[[str, Mapping[str, Json]], Mapping[str, Json]]
+
+
+def as_asked(_model: str, params: Mapping[str, Json]) -> Mapping[str, Json]:
+    """What a request is charged for, where nothing else is known: what it asks for."""
+    return params
+
+
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Rows by model and resolution."""
+    """Rows by model and resolution; `charged` tells for which input a request with this model and input is charged."""
 
     rows: Mapping[tuple[str, str | None], PriceRow] = field(default_factory=dict)
+    charged: Charged = field(default=as_asked, compare=False, repr=False)
 
     def row(self, model: str, params: Mapping[str, Json]) -> PriceRow | None:
         """The row that speaks of a request with this model and input: its resolution's, else the model's."""
+        return self._row(model, self.charged(model, params))
+
+    def _row(self, model: str, params: Mapping[str, Json]) -> PriceRow | None:
         resolution = params.get("resolution")
         if isinstance(resolution, str) and (named := self.rows.get((model, resolution))):
             return named
@@ -54,19 +67,39 @@ class PriceTable:
 
     def price(self, model: str, params: Mapping[str, Json]) -> Money | None:
         """What one submission of a request costs; None if the table does not tell."""
-        row = self.row(model, params)
+        params = self.charged(model, params)
+        row = self._row(model, params)
         count = None if row is None else _count(row.unit, params)
         if row is None or count is None or row.price.micros * count > MOST:
             return None
         return Money(row.price.micros * count, row.price.currency)
 
+    def row_to_add(self, model: str, params: Mapping[str, Json]) -> str:
+        """The row that would price a request, in the table's own currency if it has one."""
+        currencies = {row.price.currency for row in self.rows.values()}
+        currency = currencies.pop() if len(currencies) == 1 else "…"
+        return row_to_add(model, self.charged(model, params), currency)
 
-def line_to_add(model: str, params: Mapping[str, Json], currency: str) -> str:
-    """The row of `seedbatch.toml` that would price a request, the amount left to the person who knows it."""
+
+def row_to_add(model: str, params: Mapping[str, Json], currency: str) -> str:
+    """Lines for the end of `seedbatch.toml` that would price a request, the amount left to whoever knows it."""
     resolution = params.get("resolution")
-    at = f'resolution = "{resolution}", ' if isinstance(resolution, str) else ""
     unit = Unit.SECOND if _whole(params.get("duration")) else Unit.IMAGE if "n" in params else Unit.CLIP
-    return f'prices = [{{model = "{model}", {at}unit = "{unit}", price = "…", currency = "{currency}", date = "…"}}]'
+    facts = {
+        "model": model,
+        **({"resolution": resolution} if isinstance(resolution, str) else {}),
+        "unit": unit,
+        "price": "…",
+        "currency": currency,
+        "date": "…",
+    }
+    return "\n".join(["[[prices]]", *(f"{name} = {_toml(value)}" for name, value in facts.items())])
+
+
+def _toml(text: str) -> str:
+    """A string of TOML: as JSON writes it, and what cannot be seen by its number."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in quoted)
 
 
 def _count(unit: Unit, params: Mapping[str, Json]) -> int | None:

@@ -176,12 +176,17 @@ class BatchTally:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """What may be owed, by batch and on this UTC day, and what moderation has taken."""
+    """What may be owed, by batch and on this UTC day, and what moderation has taken.
+
+    Of that, what is on the wire or `running` and what is `in_doubt`, by batch.
+    """
 
     batches: Mapping[str, Spent] = field(default_factory=dict)
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     day: Spent = field(default_factory=Spent)
     moderation: Moderation = field(default_factory=lambda: Moderation(0, 0, 0, 0))
+    running: Mapping[str, Spent] = field(default_factory=dict)
+    in_doubt: Mapping[str, Spent] = field(default_factory=dict)
 
     @property
     def exposure(self) -> tuple[Money, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from seedbatch.domain.budget import Spent
 from seedbatch.domain.money import Money
 from seedbatch.domain.records import RecordedJob
 
@@ -61,6 +62,25 @@ class RecordedRun:
     unpriced: int
     in_doubt: int
     cost: tuple[Money, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What one run sent, estimate beside actual. Amounts by currency; without those whose price nobody knows.
+
+    `jobs` it sent for, in so many `submissions`, `unpriced` of the jobs without a known price. `estimate` is what a
+    plan says of these jobs, `worst` with every retry. `spent` is what may be owed for attempts that have ended,
+    `running` and `in_doubt` what is reserved for those that have not.
+    """
+
+    jobs: int = 0
+    submissions: int = 0
+    unpriced: int = 0
+    estimate: tuple[Money, ...] = ()
+    worst: tuple[Money, ...] = ()
+    spent: tuple[Money, ...] = ()
+    running: Spent = field(default_factory=Spent)
+    in_doubt: Spent = field(default_factory=Spent)
 
 
 @dataclass(frozen=True, slots=True)

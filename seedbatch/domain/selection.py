@@ -295,6 +295,11 @@ def _labels(name: str, facts: Facts) -> list[str]:
     return [text for text in found if text is not None and "\0" not in text]
 
 
+def label_of(name: str, facts: Facts) -> str | None:
+    """What a job has under this name: its axis, else a var, else a parameter; None if that is nothing short."""
+    return next(iter(_labels(name, facts)), None)
+
+
 def _text(value: Json) -> str | None:
     """A scalar as an address shows it, and as SQLite makes text of it; None for what is no scalar."""
     match value:

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seedbatch.domain.brake import Moderation, surcharge
-from seedbatch.domain.budget import Budget, Spent, obstacle
 from seedbatch.domain.jobs import BatchSpec
 from seedbatch.domain.money import Money
 from seedbatch.domain.records import Accounts
 from seedbatch.domain.work import Caps
-from seedbatch.engine.planned import SPENDING, Plan, Planned
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Submissions that a cap keeps back: how many, and the words for the first."""
-
-    count: int
-    reason: str
+from seedbatch.engine.grouping import Grouping, Parting, Sums, Tally, monies
+from seedbatch.engine.planned import SPENDING, Plan
+from seedbatch.engine.pricing import By
+from seedbatch.engine.room import Kept, Room, Rooms
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """`price` by currency of all that has one; `unpriced` submissions by model; `kept` by caps as they stand now.
 
-    `worst` is the price with every try that the manifests' retries allow; `by_batch` parts the price by batch.
+    `worst` is the price with every try that the manifests' retries allow: no surcharge adds to it, since what
+    moderation takes costs less than its price. `by_batch` parts both by batch, `by` as it was asked for; `rooms` are
+    the caps that somebody named; `rows_to_add` would price a request of each model without a price.
+
+    `exposure` is what may be owed already, `in_doubt` that of attempts in doubt among it; `exposure_after` with the
+    price of the plan, `exposure_at_most` with every retry, those of tasks that run already included.
     """
 
     submissions: int
@@ -37,7 +36,13 @@ class Forecast:
     exposure_after: tuple[Money, ...]
     moderation: Moderation
     worst: tuple[Money, ...] = ()
-    by_batch: Mapping[str, tuple[Money, ...]] = field(default_factory=dict)
+    by_batch: Mapping[str, Sums] = field(default_factory=dict)
+    by: tuple[Parting, ...] = ()
+    rooms: tuple[Room, ...] = ()
+    rows_to_add: Mapping[str, str] = field(default_factory=dict)
+    exposure: tuple[Money, ...] = ()
+    in_doubt: tuple[Money, ...] = ()
+    exposure_at_most: tuple[Money, ...] = ()
 
     @property
     def surcharge(self) -> int:
@@ -50,65 +55,40 @@ class Forecast:
         return float(self.submissions * self.moderation.rate)
 
 
-def forecast(plan: Plan, batches: Sequence[BatchSpec], accounts: Accounts, caps: Caps) -> Forecast:
-    """What applying a plan comes to."""
-    parts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    unpriced: Counter[str] = Counter()
-    caps_ = _Caps({batch.name: batch.budget for batch in batches}, accounts, caps)
+def forecast(
+    plan: Plan, batches: Sequence[BatchSpec], accounts: Accounts, caps: Caps, by: By | None = None
+) -> Forecast:
+    """What applying a plan comes to, parted as `by` says."""
+    tries = {batch.name: batch.attempts for batch in batches}
+    whole, of_batches, unpriced = Tally(), dict[str, Tally](), Counter[str]()
+    rooms, grouping = Rooms({batch.name: batch.budget for batch in batches}, accounts, caps), Grouping(by or By())
     for job in plan.of(*SPENDING):
+        allowed = tries.get(job.batch, 1)
+        whole.add(job.price, allowed)
+        of_batches.setdefault(job.batch, Tally()).add(job.price, allowed)
         if job.price is None:
             unpriced[job.model] += 1
-        else:
-            parts[job.batch][job.price.currency] += job.price.micros
-        caps_.take(job)
-    sums = sum(parts.values(), Counter[str]())
-    worst: Counter[str] = Counter()
-    for batch in batches:
-        # A task that moderation takes costs less than its price, so no surcharge is more.
-        worst.update({currency: micros * batch.attempts for currency, micros in parts[batch.name].items()})
-    after = Counter({money.currency: money.micros for money in accounts.exposure}) + sums
+        rooms.take(job, allowed)
+        grouping.take(job, allowed)
+    retries = Counter[str]()
+    for name, running in accounts.running.items():
+        again = tries.get(name, 1) - 1
+        rooms.retry(name, running, again)
+        retries.update({currency: again * amount for currency, amount in running.exposure.items()})
+    owed = Counter({money.currency: money.micros for money in accounts.exposure})
     return Forecast(
         submissions=plan.submissions,
-        price=_monies(sums),
+        price=monies(whole.price),
         unpriced=unpriced,
-        kept=caps_.kept,
-        exposure_after=_monies(after),
+        kept=rooms.kept,
+        exposure_after=monies(owed + whole.price),
         moderation=accounts.moderation,
-        worst=_monies(worst),
-        by_batch={name: _monies(own) for name, own in parts.items() if own},
+        worst=monies(whole.worst),
+        by_batch={name: tally.sums() for name, tally in of_batches.items()},
+        by=tuple(grouping.partings()),
+        rooms=tuple(rooms.named),
+        rows_to_add=plan.rows_to_add,
+        exposure=accounts.exposure,
+        in_doubt=monies(sum((Counter(one.exposure) for one in accounts.in_doubt.values()), Counter[str]())),
+        exposure_at_most=monies(owed + whole.worst + retries),
     )
-
-
-class _Caps:
-    """In the ledger's own order: a batch stops at the first job that does not fit, one without a price is passed."""
-
-    def __init__(self, budgets: Mapping[str, Budget], accounts: Accounts, caps: Caps) -> None:
-        self._budgets = budgets
-        self._caps = caps
-        self._batches = dict(accounts.batches)
-        self._day = accounts.day
-        self._run = Spent()
-        self._full: set[str] = set()
-        self.kept: Kept | None = None
-
-    def take(self, job: Planned) -> None:
-        """One more submission, or one more that is kept back."""
-        own = self._batches.get(job.batch, Spent())
-        named = (
-            (self._budgets.get(job.batch, Budget()), own),
-            (self._caps.run, self._run),
-            (self._caps.day, self._day),
-        )
-        found = next((one for budget, spent in named if (one := obstacle(budget, spent, job.price))), None)
-        if found is not None and not found.unpriced:
-            self._full.add(job.batch)
-        if job.batch in self._full or found is not None:
-            reason = found.reason if found else ""
-            self.kept = Kept(1, reason) if self.kept is None else Kept(self.kept.count + 1, self.kept.reason)
-            return
-        self._batches[job.batch] = own.plus(job.price)
-        self._day, self._run = self._day.plus(job.price), self._run.plus(job.price)
-
-
-def _monies(sums: Counter[str]) -> tuple[Money, ...]:
-    return tuple(Money(sums[currency], currency) for currency in sorted(sums))

@@ -14,6 +14,7 @@ from seedbatch.domain.states import HELD, FailureClass, JobState
 from seedbatch.domain.wording import word_difference
 from seedbatch.engine.choosing import Chooser
 from seedbatch.engine.planned import SPENDING, Action, Plan, Planned
+from seedbatch.engine.pricing import By, Pricer
 from seedbatch.engine.sharing import sharing
 from seedbatch.ports import Records
 
@@ -27,32 +28,37 @@ def make_plan(
     retry_failed: bool = False,
     reuse: bool = True,
     choice: Choice | None = None,
+    by: By | None = None,
 ) -> Plan:
     """Compare manifests with the ledger; None where there is no ledger yet.
 
     `retry_failed`: what failed is sent again, but for what moderation refused. Unless `reuse`, a request that was paid
     for already is sent again for another job. `choice`: of all that the manifests want only these jobs; neither what
-    left them nor earlier revisions.
+    left them nor earlier revisions. `by`: what the prices of submissions will be parted by.
 
     Raises:
-        UsageError: no job has an axis, a var or a parameter that the choice names.
+        UsageError: no job has an axis, a var or a parameter that the choice names, or that a price is parted by.
     """
-    chooser = Chooser(choice or Choice())
-    planned = (job for batch in batches for job in _batch(batch, records, chooser, retry_failed=retry_failed))
-    plan = Plan(sharing(planned, batches, records) if reuse else planned)
+    chooser, pricer = Chooser(choice or Choice()), Pricer(by or By())
+    planned = (job for batch in batches for job in _batch(batch, records, chooser, pricer, retry_failed=retry_failed))
+    plan = Plan(sharing(planned, batches, records) if reuse else planned, pricer.rows_to_add)
     chooser.check_names()
+    pricer.check_names()
     return plan
 
 
-def _batch(batch: BatchSpec, records: Records | None, chooser: Chooser, *, retry_failed: bool) -> Iterator[Planned]:
+def _batch(
+    batch: BatchSpec, records: Records | None, chooser: Chooser, pricer: Pricer, *, retry_failed: bool
+) -> Iterator[Planned]:
     found = Difference(
         batch.jobs, lambda names: () if records is None else records.revisions(batch.name, names), batch.renames
     )
     asked = _asked_with_reasons if chooser.asks_for_reasons else _asked_of_step
     for step, recorded in _with_details(found.steps(), asked, records):
+        pricer.look(step.spec)
         if not chooser.takes(batch.name, step, recorded):
             continue
-        yield _planned(batch, step, recorded, retry_failed=retry_failed)
+        yield _planned(batch, step, recorded, pricer, retry_failed=retry_failed)
     if records is not None and chooser.everything:
         remaining = (known for known in records.known(batch.name, found.kept) if _remains(known, found))
         for known, recorded in _with_details(remaining, lambda known: known.job_id, records):
@@ -95,7 +101,9 @@ def may_be_retried(job: RecordedJob) -> bool:
     return job.state is JobState.FAILED and job.failure is not FailureClass.MODERATION
 
 
-def _planned(batch: BatchSpec, step: Step, recorded: RecordedJob | None, *, retry_failed: bool) -> Planned:
+def _planned(
+    batch: BatchSpec, step: Step, recorded: RecordedJob | None, pricer: Pricer, *, retry_failed: bool
+) -> Planned:
     spec = step.spec
     match step.change:
         case Change.ADD:
@@ -119,10 +127,10 @@ def _planned(batch: BatchSpec, step: Step, recorded: RecordedJob | None, *, retr
     if step.renamed:
         reason = f"{reason}; was {step.renamed[0].base}"
     model, known = spec.request.model, step.target or step.before
-    price = batch.prices.price(model, spec.request.input) if action in SPENDING and batch.prices.rows else None
+    price, labels = (pricer.price(batch, spec), pricer.labels(spec)) if action in SPENDING else (None, ())
     return Planned(
         *(batch.name, spec.address, step.revision, action, reason, model, spec.output),
-        *(spec.fingerprint, spec.take, known, price, spec.files),
+        *(spec.fingerprint, spec.take, known, price, spec.files, labels),
     )
 
 

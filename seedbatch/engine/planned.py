@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -41,7 +41,8 @@ class Planned:
 
     `files` is how many its task is known to give.
 
-    `price` is what its submission costs: None where nothing is submitted, or where the price table does not tell.
+    `price` is what its submission costs: None where nothing is submitted, or where the price table does not tell;
+    `labels` are what that is counted under.
     """
 
     batch: str
@@ -56,6 +57,7 @@ class Planned:
     known: Known | None = None
     price: Money | None = None
     files: int = 1
+    labels: tuple[tuple[str, str], ...] = ()
 
     @property
     def wish(self) -> Wish:
@@ -82,10 +84,12 @@ class Planned:
 class Plan:
     """What applying would do, batches and jobs in the manifest's order.
 
-    `jobs` can be read any number of times; `by_batch` counts them by action.
+    `jobs` can be read any number of times; `by_batch` counts them by action. `rows_to_add` are by model the rows of a
+    price table that would price a request without a price; they may come while the jobs do.
     """
 
-    def __init__(self, jobs: Iterable[Planned]) -> None:
+    def __init__(self, jobs: Iterable[Planned], rows_to_add: Mapping[str, str] | None = None) -> None:
+        self.rows_to_add = {} if rows_to_add is None else rows_to_add
         self.by_batch: dict[str, Counter[Action]] = {}
         self.jobs = kept(self._counted(jobs), _packed, _unpacked)
 
@@ -129,17 +133,17 @@ def _packed(job: Planned) -> tuple[Any, ...]:
     price = job.price and (job.price.micros, job.price.currency)
     return (
         *(job.batch, job.address, job.revision, str(job.action), job.reason, job.model, job.output),
-        *(job.fingerprint, job.take, known, price, job.files),
+        *(job.fingerprint, job.take, known, price, job.files, job.labels),
     )
 
 
 def _unpacked(packed: tuple[Any, ...]) -> Planned:
-    batch, address, revision, action, reason, model, output, fingerprint, wanted, known, price, files = packed
+    batch, address, revision, action, reason, model, output, fingerprint, wanted, known, price, files, labels = packed
     if known is not None:
         job_id, base, take, number, standing, state, recorded, tried, place = known
         known = Known(job_id, base, take, number, Standing(standing), JobState(state), recorded, tried, place)
     cost = None if price is None else Money(*price)
     return Planned(
         *(batch, address, revision, Action(action), reason, model, output),
-        *(fingerprint, wanted, known, cost, files),
+        *(fingerprint, wanted, known, cost, files, labels),
     )

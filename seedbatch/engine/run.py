@@ -14,6 +14,7 @@ from typing import Final
 from seedbatch.domain.errors import PRECEDENCE, Exit, LedgerError
 from seedbatch.domain.jobs import Limits
 from seedbatch.domain.records import BatchTally
+from seedbatch.domain.runs import Bill
 from seedbatch.domain.states import HELD, JobState
 from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import Caps, JobName
@@ -83,6 +84,7 @@ class Outcome:
     interrupted: bool
     settled: bool
     without_webhook: int = 0
+    bill: Bill = field(default_factory=Bill)
 
     @property
     def counts(self) -> Counter[JobState]:
@@ -340,6 +342,7 @@ class Run:
             settled=unfinished == 0,
             # Some came while their task was being asked about.
             without_webhook=await self._ledger.uncalled(self._collector.uncalled),
+            bill=await self._ledger.bill(),
         )
 
 

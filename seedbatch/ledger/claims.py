@@ -15,7 +15,7 @@ from seedbatch.domain.budget import Budget, Obstacle, Spent, obstacle
 from seedbatch.domain.jobs import Limits, Request
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.money import Money
-from seedbatch.domain.prices import line_to_add
+from seedbatch.domain.prices import row_to_add
 from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import Bar, Barrier, Caps, Claim, JobName, Submission
 from seedbatch.ledger.chosen import CHOSEN, Among, only
@@ -242,8 +242,8 @@ def _bar(cap: _Cap, found: Obstacle, candidate: _Candidate) -> Bar:
     reason = f"{cap.whose} keeps {candidate.name} back: {found.reason}"
     if not found.unpriced or cap.budget.max_cost is None:
         return Bar(Barrier.BUDGET, reason, cap.hint)
-    line = line_to_add(candidate.request.model, candidate.request.input, cap.budget.max_cost.currency)
-    return Bar(Barrier.UNPRICED, reason, f"add its price to seedbatch.toml: {line}")
+    row = row_to_add(candidate.request.model, candidate.request.input, cap.budget.max_cost.currency)
+    return Bar(Barrier.UNPRICED, reason, f"add its price to seedbatch.toml:\n{row}")
 
 
 def _intend(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 from pathlib import Path
@@ -43,7 +43,7 @@ from seedbatch.ledger.rows import to_json
 from seedbatch.ledger.schema import check_schema, is_older
 from seedbatch.ledger.selecting import selected
 from seedbatch.ledger.sharing import paid, stuck
-from seedbatch.ledger.spending import budget, moderation, of_day, spent, spent_by_batch
+from seedbatch.ledger.spending import budget, moderation, of_day, spent, spent_by_batch, unfinished
 from seedbatch.ledger.tallies import tallies
 from seedbatch.ports import Scope
 
@@ -207,7 +207,13 @@ class SqliteRecords:
             budgets={name: budget(*columns) for _, name, *columns in rows},
             day=spent(self._connection, of_day(now)),
             moderation=moderation(self._connection, now),
+            running=self._unfinished(rows, doubtful=False),
+            in_doubt=self._unfinished(rows, doubtful=True),
         )
+
+    def _unfinished(self, rows: Sequence[tuple[Any, ...]], *, doubtful: bool) -> dict[str, Spent]:
+        found = unfinished(self._connection, doubtful=doubtful)
+        return {name: found[batch_id] for batch_id, name, *_ in rows if batch_id in found}
 
     def story(self, job_id: int) -> list[Occurrence]:
         """All events of a job, oldest first."""

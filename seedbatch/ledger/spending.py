@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from seedbatch.domain.brake import Moderation
@@ -31,7 +32,14 @@ def of_owner(owner: str) -> str:
 
 def spent(connection: sqlite3.Connection, scope: str) -> Spent:
     """What counts against a cap on this scope."""
-    rows = connection.execute("SELECT currency, count, exposure FROM totals WHERE scope = ?", (scope,)).fetchall()
+    return spent_of(
+        connection.execute("SELECT currency, count, exposure FROM totals WHERE scope = ?", (scope,)).fetchall()
+    )
+
+
+def spent_of(rows: Iterable[tuple[str, int, int]]) -> Spent:
+    """Rows of a currency (nothing for no known price), a count and an exposure, together."""
+    rows = list(rows)
     return Spent(
         submissions=sum(count for _, count, _ in rows),
         exposure={currency: exposure for currency, _, exposure in rows if currency},
@@ -43,6 +51,21 @@ def spent_by_batch(connection: sqlite3.Connection) -> dict[int, Spent]:
     """What may be owed for each batch that submitted anything."""
     scopes = connection.execute("SELECT DISTINCT scope FROM totals WHERE scope >= 'batch ' AND scope < 'batch!'")
     return {int(scope.removeprefix("batch ")): spent(connection, scope) for (scope,) in scopes.fetchall()}
+
+
+def unfinished(connection: sqlite3.Connection, *, doubtful: bool) -> dict[int, Spent]:
+    """What of each batch is in doubt, or else on the wire or running."""
+    rows = connection.execute(
+        # Of open attempts there are few, and an index of them.
+        "SELECT j.batch_id, coalesce(a.currency, ''), count(*), sum(a.exposure)"
+        " FROM attempts a INDEXED BY attempts_open JOIN jobs j ON j.id = a.job_id"
+        " WHERE a.outcome IS NULL AND (j.state = 'in_doubt') = ? GROUP BY 1, 2",
+        (doubtful,),
+    )
+    found: defaultdict[int, list[tuple[str, int, int]]] = defaultdict(list)
+    for batch_id, currency, count, exposure in rows:
+        found[batch_id].append((currency, count, exposure))
+    return {batch_id: spent_of(sums) for batch_id, sums in found.items()}
 
 
 def budget(max_jobs: int | None, max_cost: int | None, currency: str | None) -> Budget:

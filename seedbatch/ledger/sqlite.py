@@ -19,7 +19,7 @@ from seedbatch.domain.errors import LedgerError, StaleCaller
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.records import BatchTally
-from seedbatch.domain.runs import Beginning
+from seedbatch.domain.runs import Beginning, Bill
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import (
@@ -90,6 +90,7 @@ class SqliteLedger:
         self._folder = os.path.relpath(folder.absolute(), path.parent)
         self._among = Among.ALL
         self._moving = Turn(self._owners)
+        self._before = 0  # the last attempt before this process began its work
         self._writer = Writer(lambda: connect_sealing(path), self._lock)
 
     def _open(self, path: Path, kind: Kind, now: datetime) -> None:
@@ -205,11 +206,15 @@ class SqliteLedger:
 
     async def began(self, beginning: Beginning, now: datetime) -> None:
         """This process begins its work: what it submits from now on is told of it."""
-        await self._run(lambda connection: runs.begin(connection, self._owner.id, beginning, now))
+        self._before = await self._run(lambda connection: runs.begin(connection, self._owner.id, beginning, now))
 
     async def ended(self, code: int, did: Mapping[str, int], now: datetime) -> None:
         """It has done its work; without this word it was killed."""
         await self._run(lambda connection: runs.finish(connection, self._owner.id, code, did, now))
+
+    async def bill(self) -> Bill:
+        """What this process sent since it began its work, estimate beside actual."""
+        return await self._run(lambda connection: runs.bill(connection, self._owner.id, self._before))
 
     # -- submit ---------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ _STATUS: Final[Mapping[str, str]] = {
     "other clients only": "is in no documentation of the provider: what it accepts was seen in other clients",
 }
 _LIKE: Final = 0.5
+# What a price may depend on.
+_COUNTED: Final = ("duration", "resolution", "n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,11 @@ class _Family:
         self.checker = Checker(schema)
         self.models: Mapping[str, Mapping[str, Any]] = data["models"]
         self.defaults: Mapping[str, Json] = data.get("defaults", {})
+        parameters = schema["properties"]["input"]["properties"]
+        self._assumed = {
+            name: parameters[name]["default"] for name in _COUNTED if "default" in parameters.get(name, {})
+        }
+        self._charged = [(Checker(one["if"]), one["charged"]) for one in data.get("warnings", ()) if one.get("charged")]
         found = data.get("references")
         self.references = found and _References(found["text"], found["list"], re.compile(found["pattern"]))
         self.warnings = [
@@ -62,6 +69,17 @@ class _Family:
             schema[name] for name in ("not",) if name in schema
         ]
         self.unremarkable = Checker({**schema, "not": {"anyOf": refused or [False]}})
+
+    def charged(self, model: str, params: Mapping[str, Json]) -> Mapping[str, Json]:
+        """What a request of one of these models is charged for, as far as its schema tells."""
+        made: dict[str, Json] = {}
+        if self._charged:
+            instance = {"model": model, "input": dict(params)}
+            for applies, instead in self._charged:
+                made.update(instead if applies.is_valid(instance) else {})
+        files = self.models[model].get("files")
+        assumed = self._assumed if files is None else {**self._assumed, "n": files}
+        return {**assumed, **params, **made} if made or assumed.keys() - params.keys() else params
 
     def allowed(self, model: str) -> Mapping[str, str]:
         """The values of each parameter that has a list of them, for one model."""
@@ -100,6 +118,11 @@ class Catalogue:
         """What is sent for this model where nobody says otherwise."""
         family = self._families.get(model)
         return {} if family is None else family.defaults
+
+    def charged(self, model: str, params: Mapping[str, Json]) -> Mapping[str, Json]:
+        """The input that a request is charged for: with what it leaves out, and what is made in its place."""
+        family = self._families.get(model)
+        return params if family is None else family.charged(model, params)
 
     def approves(self, request: Request) -> bool:
         """Whether nothing is wrong with a request and nothing about it is worth knowing: the quick answer."""

@@ -1,8 +1,8 @@
 """The price table that the user names: rows of `seedbatch.toml`, or of a file of its own.
 
 A row is `{model, resolution, unit, price, currency, date, source}`; `unit` is `second`, `clip` or `image`, and a row
-without `resolution` is for all that no other row names. The provider publishes no prices of Seedance, so none are
-built in (maxapi contract, 7).
+without `resolution` is for all that no other row names. What a request leaves out counts as the model's schema
+says that the provider takes it. No prices are built in: the provider publishes none of Seedance (maxapi contract, 7).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final
 from seedbatch.domain.errors import UsageError
 from seedbatch.domain.money import CURRENCY, Money, micros
 from seedbatch.domain.prices import PriceRow, PriceTable, Unit
+from seedbatch.models.catalogue import catalogue
 
 _REQUIRED: Final = ("model", "unit", "price", "currency")
 _KNOWN: Final = (*_REQUIRED, "resolution", "date", "source")
@@ -36,7 +37,7 @@ def price_table(rows: Iterable[object], origin: str) -> PriceTable:
         if twin is not row:
             at = f" at {row.resolution}" if row.resolution else ""
             raise UsageError(f"{where}: {row.model}{at} has a price already", hint="remove one of the two rows")
-    return PriceTable(found)
+    return PriceTable(found, catalogue().charged)
 
 
 def _row(raw: object, where: str) -> PriceRow:

@@ -153,7 +153,8 @@ def test_caps_of_a_run(project):
     assert (project.submitted(), "Stopped: this run's cap keeps test/j2 back" in done.stderr) == (2, True)
     assert "names no currency" in project.apply(manifest, "--max-cost", "0.30", code=2).stderr
     done = project.apply(manifest, "--max-cost", "0.30 USD", code=5)
-    assert 'prices = [{model = "seedance-2.0-fast", resolution = "480p", unit = "second"' in done.stderr
+    row = '[[prices]]\nmodel = "seedance-2.0-fast"\nresolution = "480p"\nunit = "second"\n'
+    assert f"add its price to seedbatch.toml:\n{row}" in done.stderr
     project.write("seedbatch.toml", PRICES)
     project.apply(manifest, "--max-cost", "0.30", code=5)
     assert project.submitted() == 3

@@ -626,8 +626,8 @@ async def test_jobs_without_a_price_are_passed_over_and_block_nobody(ledger):
     unpriced = Bar(
         Barrier.UNPRICED,
         "the budget of b keeps b/a back: it has no price, and 0.00006 USD is the most that may be spent",
-        'add its price to seedbatch.toml: prices = [{model = "unknown", unit = "second", price = "…",'
-        ' currency = "USD", date = "…"}]',
+        'add its price to seedbatch.toml:\n[[prices]]\nmodel = "unknown"\nunit = "second"\nprice = "…"\n'
+        'currency = "USD"\ndate = "…"',
     )
     assert [bar.barrier for bar in found.bars] == [Barrier.BUDGET, Barrier.UNPRICED]
     assert found.bars[1] == unpriced

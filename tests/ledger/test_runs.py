@@ -10,10 +10,11 @@ import pytest
 from samples import NOON, batch, claim, spec
 
 from seedbatch.domain.answers import Evidence
+from seedbatch.domain.budget import Spent
 from seedbatch.domain.jobs import Limits
 from seedbatch.domain.money import Money
 from seedbatch.domain.prices import PriceRow, PriceTable, Unit
-from seedbatch.domain.runs import Beginning, Declared
+from seedbatch.domain.runs import Beginning, Bill, Declared
 from seedbatch.domain.states import FailureClass
 from seedbatch.domain.work import Failure
 from seedbatch.ledger.care import examine
@@ -105,3 +106,33 @@ def test_looking_at_a_process_leaves_its_mark_where_it_is(tmp_path):
     (tmp_path / "left").touch()
     assert not lives(tmp_path, "left")
     assert (tmp_path / "left").exists()
+
+
+async def test_a_bill_is_of_what_this_run_sent_and_of_nothing_else(another, clock):
+    row = PriceRow("seedance-2.0", None, Unit.CLIP, Money(250_000, "USD"))
+    wanted = batch(*(spec(key) for key in "abcdef"))
+    one, two = await another(), await another()
+    await one.declare(replace(wanted, prices=PriceTable({("seedance-2.0", None): row}), attempts=3), NOON)
+    await one.began(APPLY, NOON)
+    (before,), _ = await claim(one, None, Limits(), clock.after(1), 1)
+    await one.accepted(before.attempt_id, "t0", clock.after(1), clock.now)
+    await two.began(APPLY, NOON)
+    assert await two.bill() == Bill()
+    (doubtful, running, refused, late), _ = await claim(two, None, Limits(), clock.after(1), 4)
+    await claim(one, None, Limits(), clock.after(1), 1)
+    await two.doubted(doubtful.attempt_id, "no answer", Evidence(), clock.after(1))
+    await two.accepted(running.attempt_id, "t1", clock.after(1), clock.now)
+    await two.refused(refused.attempt_id, Failure(FailureClass.INVALID, "no"), Evidence(), clock.after(1))
+    await two.not_sent(late.attempt_id, "no route", clock.after(1), clock.now)
+    found = await two.bill()
+    assert (found.jobs, found.submissions, found.unpriced) == (3, 3, 0)
+    assert (found.estimate, found.worst) == ((Money(750_000, "USD"),), (Money(2_250_000, "USD"),))
+    assert found.spent == (Money(0, "USD"),)
+    assert (found.running, found.in_doubt) == (Spent(1, {"USD": 250_000}), Spent(1, {"USD": 250_000}))
+
+
+async def test_a_bill_without_prices_has_no_sums(ledger, clock):
+    await ledger.declare(batch(spec("a")), NOON)
+    await ledger.began(APPLY, NOON)
+    await claim(ledger, None, Limits(), clock.after(1), 1)
+    assert await ledger.bill() == Bill(1, 1, 1, running=Spent(1, {}, 1))

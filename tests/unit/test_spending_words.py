@@ -23,7 +23,8 @@ from seedbatch.domain.money import Money
 from seedbatch.domain.prices import PriceRow, PriceTable, Unit
 from seedbatch.domain.records import Accounts
 from seedbatch.domain.work import Caps
-from seedbatch.engine.forecast import Forecast, Kept
+from seedbatch.engine.forecast import Forecast
+from seedbatch.engine.room import Kept
 from seedbatch.settings import load
 
 QUIET = Moderation(0, 0, 0, 0)

@@ -181,6 +181,7 @@ def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manne
             batches,
             again,
             approved=manner.approved,
+            planned=plan.submissions,
             listen=manner.listen,
             as_json=manner.as_json,
             quiet=manner.quiet,
@@ -188,7 +189,7 @@ def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manne
         )
     )
     if not manner.as_json:
-        closing_words(outcome, settings, _again(manner, settings))
+        closing_words(outcome, settings, _again(manner, settings), planned=plan.submissions)
     return int(outcome.exit)
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,12 +13,16 @@ from seedbatch.cli import options
 from seedbatch.cli.loading import load_manifests
 from seedbatch.cli.markdown import plan_markdown
 from seedbatch.cli.picking import picking_declared
-from seedbatch.cli.plans import closing, left_out, plan_json, plan_lines
+from seedbatch.cli.plans import closing, left_out, plan_lines
 from seedbatch.cli.spending import caps_of, forecast_lines
 from seedbatch.cli.words import fitted, say
-from seedbatch.domain.errors import Exit
+from seedbatch.domain.errors import Exit, UsageError
 from seedbatch.domain.records import Accounts
 from seedbatch.settings import Settings
+
+if TYPE_CHECKING:
+    from seedbatch.engine.forecast import Forecast
+    from seedbatch.engine.planned import Plan
 
 
 @click.command("plan")
@@ -24,10 +30,18 @@ from seedbatch.settings import Settings
 @options.place
 @options.selection
 @options.prices
+@options.ceilings
 @options.leniency
 @options.paying
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a plan for `apply FILE`."
+)
+@click.option(
+    "--by",
+    "by_texts",
+    multiple=True,
+    metavar="NAME",
+    help="Part the price: by tag, batch, model, or an axis, a var or a parameter such as ratio. May be repeated.",
 )
 @click.option("--compare", "ref", metavar="GITREF", help="What changed since this commit, and what that costs.")
 @click.option(
@@ -43,11 +57,14 @@ def command(
     excludes: tuple[str, ...],
     picks: Path | None,
     prices: Path | None,
+    max_jobs: int | None,
+    max_cost: str | None,
     allow_unknown_model: bool,
     allow_large_matrix: bool,
     retry_failed: bool,
     no_reuse: bool,
     out: Path | None,
+    by_texts: tuple[str, ...],
     ref: str | None,
     form: str,
     detailed_exitcode: bool,
@@ -66,7 +83,9 @@ def command(
     - orphan      no longer in the manifest
     """
     from seedbatch.cli.comparing import compare_with
+    from seedbatch.cli.partings import by_of
     from seedbatch.cli.planfiles import refuse_plan_files, write_plan_file
+    from seedbatch.cli.planjson import plan_json
     from seedbatch.engine.forecast import forecast
     from seedbatch.engine.plan import make_plan
     from seedbatch.engine.planfile import Terms
@@ -79,14 +98,17 @@ def command(
         *(allow_unknown_model, allow_large_matrix, retry_failed, not no_reuse),
         picks=str(picks or ""),
     )
+    by = by_of(by_texts, everything=form != "text")
     if ref is not None:
+        if by.names or max_jobs is not None or max_cost is not None:
+            raise UsageError("--compare looks at no ledger", hint="leave out --by, --max-jobs and --max-cost")
         return compare_with(ref, terms, settings, form=form, out=out, detailed=detailed_exitcode, verbose=verbose)
     choice = picking_declared(options.choice_of(selects, excludes), terms.paths, terms.picks)
     batches = load_manifests(terms, settings)
     refuse_a_lost_ledger(settings)
     records = open_records(settings)
     try:
-        plan = make_plan(batches, records, retry_failed=retry_failed, reuse=terms.reuse, choice=choice)
+        plan = make_plan(batches, records, retry_failed=retry_failed, reuse=terms.reuse, choice=choice, by=by)
         identity = identity_of(settings, records)
         accounts = Accounts() if records is None else records.accounts(datetime.now(UTC))
     finally:
@@ -94,24 +116,36 @@ def command(
             records.close()
     if not choice.everything:
         say(left_out(plan, batches))
-    coming = forecast(plan, batches, accounts, caps_of(settings, batches))
+    caps = caps_of(settings, batches, max_jobs=max_jobs, max_cost=max_cost)
+    coming = forecast(plan, batches, accounts, caps, by)
     digest = None
     if out is not None:
         digest = write_plan_file(out, plan, terms, batches, identity)
         say(f"Wrote {out}, digest {digest}.\n  → carry it out with: {_apply(out, settings)}")
-    if form == "json":
+    if form == "text":
+        _print(plan, coming, verbose=verbose)
+    elif form == "json":
         for piece in plan_json(plan, coming):
             click.echo(piece, nl=False)
-    elif form == "markdown":
+    else:
         note = "" if choice.everything else left_out(plan, batches)
         click.echo(plan_markdown(plan, coming, digest=digest, note=note), nl=False)
-    else:
-        for line, colour in plan_lines(plan, coming, verbose=verbose):
-            click.secho(fitted(line, sys.stdout), bold=colour == "bold", fg=None if colour in {"", "bold"} else colour)
-        click.echo(fitted(f"\n{closing(plan, coming)}", sys.stdout))
-        for line in forecast_lines(coming):
-            click.echo(fitted(line, sys.stdout))
     return int(Exit.CHANGES if detailed_exitcode and plan.changes else Exit.OK)
+
+
+def _print(plan: Plan, coming: Forecast, *, verbose: bool) -> None:
+    from seedbatch.cli.partings import parting_lines
+
+    for line, colour in plan_lines(plan, coming, verbose=verbose):
+        click.secho(fitted(line, sys.stdout), bold=colour == "bold", fg=None if colour in {"", "bold"} else colour)
+    window = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for parting in coming.by if plan.submissions else ():
+        click.echo()
+        for line in parting_lines(parting, window):
+            click.echo(fitted(line, sys.stdout) if line.endswith(".") else line)
+    click.echo(fitted(f"\n{closing(plan, coming)}", sys.stdout))
+    for line in forecast_lines(coming):
+        click.echo(fitted(line, sys.stdout))
 
 
 def _apply(out: Path, settings: Settings) -> str:

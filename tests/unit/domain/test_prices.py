@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbatch.domain.money import MOST, Money
-from seedbatch.domain.prices import PriceRow, PriceTable, Unit, line_to_add
+from seedbatch.domain.prices import PriceRow, PriceTable, Unit, row_to_add
 from seedbatch.models.prices import price_table
 
 FAST = "seedance-2.0-fast"
@@ -126,30 +126,31 @@ def test_what_a_row_says_of_its_origin_is_for_people():
 # -- what to add --------------------------------------------------------------------------------------------------
 
 
+def lines(*facts: str) -> str:
+    return "\n".join(["[[prices]]", f'model = "{FAST}"', *facts, 'price = "…"', 'currency = "USD"', 'date = "…"'])
+
+
 @pytest.mark.parametrize(
-    ("params", "line"),
+    ("params", "row"),
     [
-        (
-            {"resolution": "480p", "duration": 5},
-            (
-                'prices = [{model = "seedance-2.0-fast", resolution = "480p", unit = "second", price = "…",'
-                ' currency = "USD", date = "…"}]'
-            ),
-        ),
-        ({}, 'prices = [{model = "seedance-2.0-fast", unit = "clip", price = "…", currency = "USD", date = "…"}]'),
-        (
-            {"resolution": 480, "duration": 0},
-            'prices = [{model = "seedance-2.0-fast", unit = "clip", price = "…", currency = "USD", date = "…"}]',
-        ),
+        ({"resolution": "480p", "duration": 5}, lines('resolution = "480p"', 'unit = "second"')),
+        ({}, lines('unit = "clip"')),
+        ({"resolution": 480, "duration": 0}, lines('unit = "clip"')),
+        ({"n": 1}, lines('unit = "image"')),
     ],
 )
-def test_the_line_to_add_names_what_the_request_says(params, line):
-    assert line_to_add(FAST, params, "USD") == line
+def test_the_row_to_add_names_what_the_request_says(params, row):
+    assert row_to_add(FAST, params, "USD") == row
 
 
-@pytest.mark.parametrize("params", [{"resolution": "480p", "duration": 5}, {"duration": "10"}, {}])
-def test_the_line_to_add_prices_the_request_once_it_is_filled_in(params):
-    line = line_to_add(FAST, params, "EUR")
-    filled = line.replace('price = "…"', 'price = "0.05"').replace('date = "…"', 'date = "2026-11-24"')
-    prices = price_table(tomllib.loads(filled)["prices"], "here")
+@pytest.mark.parametrize(
+    "params", [{"resolution": "480p", "duration": 5}, {"duration": "10"}, {}, {"resolution": '"]\n\x1b[2J\u202e\x7f'}]
+)
+def test_the_row_to_add_prices_the_request_once_it_is_filled_in(params):
+    row = row_to_add(FAST, params, "EUR")
+    assert row.replace("\n", "").isprintable()
+    filled = row.replace('price = "…"', 'price = "0.05"').replace('date = "…"', 'date = "2026-11-24"')
+    # It goes to the end of a file, whatever stands there.
+    other = '[[prices]]\nmodel = "m"\nunit = "clip"\nprice = "1"\ncurrency = "EUR"\n[budget]\nmax_jobs = 5\n'
+    prices = price_table(tomllib.loads(f"{other}{filled}\n")["prices"], "here")
     assert prices.price(FAST, params) == Money(50_000 * int(params.get("duration", 1)), "EUR")

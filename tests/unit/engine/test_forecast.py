@@ -20,9 +20,11 @@ from seedbatch.domain.money import Money
 from seedbatch.domain.prices import PriceRow, PriceTable, Unit
 from seedbatch.domain.records import Accounts
 from seedbatch.domain.work import Caps
-from seedbatch.engine.forecast import Kept, forecast
+from seedbatch.engine.forecast import forecast
+from seedbatch.engine.grouping import Sums
 from seedbatch.engine.plan import make_plan
 from seedbatch.engine.planned import Action, Plan, Planned
+from seedbatch.engine.room import Kept
 from seedbatch.ledger.reader import SqliteRecords
 from seedbatch.ledger.sqlite import SqliteLedger
 
@@ -58,7 +60,10 @@ def test_retries_may_cost_as_often_as_their_batch_allows():
     batches = [BatchSpec("b", (), attempts=1), BatchSpec("c", (), attempts=3)]
     found = forecast(Plan(jobs), batches, Accounts(), Caps())
     assert (found.price, found.worst) == ((usd(12),), (usd(5 + 3 * 7),))
-    assert found.by_batch == {"b": (usd(5),), "c": (usd(7),)}
+    assert found.by_batch == {
+        "b": Sums(1, 0, (usd(5),), (usd(5),)),
+        "c": Sums(2, 1, (usd(7),), (usd(21),)),
+    }
 
 
 def test_only_what_is_submitted_has_a_price():

@@ -170,3 +170,80 @@ def test_two_prices_of_one_thing(resolution, at):
 def test_one_price_for_a_model_and_one_for_each_resolution():
     rows = read(ROW, {**ROW, "resolution": "480p"}, {**ROW, "resolution": "720p"}).rows
     assert [resolution for _, resolution in rows] == [None, "480p", "720p"]
+
+
+# -- what the provider documents of its models --------------------------------------------------------------------
+
+MODELS = read(
+    *({"model": "gpt-image-2/text-to-image", "resolution": size, "unit": "image", "price": price, "currency": "USD"}
+      for size, price in (("1k", "0.02"), ("2k", "0.04"), ("4k", "0.06"))),
+    *({"model": f"grok-imagine/text-to-image-{tier}", "unit": "image", "price": price, "currency": "USD"}
+      for tier, price in (("lite", "0.001"), ("standard", "0.0012"), ("pro", "0.0015"))),
+    {"model": "grok-imagine/text-to-video", "unit": "second", "price": "0.007", "currency": "USD"},
+    *({"model": model, "unit": "image", "price": "0.03", "currency": "USD"}
+      for model in ("seedream-4.5", "seedream-4.6", "nano-banana-2")),
+    *({"model": model, "unit": "second", "price": "0.10", "currency": "USD"}
+      for model in ("veo3", "veo3_fast", "veo3_lite")),
+    {"model": "veo3", "resolution": "4k", "unit": "second", "price": "0.40", "currency": "USD"},
+)  # fmt: skip
+ONE, THREE = ["https://x.example/1.png"], [f"https://x.example/{number}.png" for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "micros"),
+    [
+        # 0.02, 0.04 and 0.06 for each image; 1k and one image where the request does not say. Source: contract, 3.6.
+        ("gpt-image-2/text-to-image", {}, 20_000),
+        ("gpt-image-2/text-to-image", {"n": 10}, 200_000),
+        ("gpt-image-2/text-to-image", {"resolution": "2k", "n": 3}, 120_000),
+        ("gpt-image-2/text-to-image", {"resolution": "4k"}, 60_000),
+        # By image, and video by second. Source: contract, 3.7.
+        ("grok-imagine/text-to-image-lite", {"n": 4}, 4_000),
+        ("grok-imagine/text-to-image-standard", {"n": 10, "resolution": "1080p"}, 12_000),
+        ("grok-imagine/text-to-image-pro", {"n": 1}, 1_500),
+        ("grok-imagine/text-to-video", {"duration": 6, "resolution": "480p"}, 42_000),
+        ("grok-imagine/text-to-video", {"duration": 20, "resolution": "720p"}, 140_000),
+        # Linear in n. Source: contract, 3.5. Of 4.6 a task gives up to four images, and it knows no n.
+        ("seedream-4.5", {"resolution": "2k"}, 30_000),
+        ("seedream-4.5", {"resolution": "2k", "n": 15}, 450_000),
+        ("seedream-4.6", {"resolution": "2k"}, 120_000),
+        ("nano-banana-2", {"resolution": "2k"}, 30_000),
+        # Linear in the duration, 8 seconds where the request does not say. Source: contract, 3.3.
+        ("veo3", {}, 800_000),
+        ("veo3", {"duration": 4}, 400_000),
+        ("veo3", {"duration": 6, "resolution": "1080p"}, 600_000),
+        ("veo3", {"duration": 8, "resolution": "4k"}, 3_200_000),
+        ("veo3_lite", {"duration": 4, "imageUrls": ONE}, 400_000),
+        # What silently becomes 8 seconds may be charged as such.
+        ("veo3", {"duration": 4, "imageUrls": ONE}, 800_000),
+        ("veo3", {"duration": 4, "imageUrls": ONE, "mode": "i2v-fl"}, 400_000),
+        ("veo3_fast", {"duration": 4, "imageUrls": ONE}, 400_000),
+        ("veo3_fast", {"duration": 4, "imageUrls": ONE, "mode": "r2v"}, 800_000),
+        ("veo3_fast", {"duration": 6, "imageUrls": THREE}, 800_000),
+    ],
+)
+def test_each_model_is_priced_as_the_provider_documents(model, params, micros):
+    assert MODELS.price(model, {"prompt": "p", **params}) == Money(micros, "USD")
+
+
+def test_seconds_that_no_schema_knows_are_not_guessed():
+    assert read({**ROW, "model": "new-video"}).price("new-video", {"prompt": "p"}) is None
+    assert read(ROW).price("seedance-2.0-fast", {"prompt": "p"}) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "known"),
+    [
+        ("veo3", {}, ['unit = "second"']),
+        ("seedream-5-lite", {}, ['unit = "image"']),
+        ("gpt-image-2/image-to-image", {"n": 2}, ['resolution = "1k"', 'unit = "image"']),
+    ],
+)
+def test_the_row_to_add_is_by_what_is_charged(model, params, known):
+    facts = [f'model = "{model}"', *known, 'price = "…"', 'currency = "USD"', 'date = "…"']
+    assert MODELS.row_to_add(model, params) == "\n".join(["[[prices]]", *facts])
+
+
+def test_a_table_of_two_currencies_does_not_guess_which():
+    two = read(ROW, {**ROW, "model": "veo3", "currency": "EUR"})
+    assert 'currency = "…"' in two.row_to_add("seedream-4.5", {})
