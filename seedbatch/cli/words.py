@@ -16,7 +16,7 @@ import click
 from seedbatch.domain.errors import Problem
 
 # Control characters, and the marks that turn the reading direction around.
-_HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 # A line of a manifest, and the caret below it: they stand one above the other, or mean nothing.
 _QUOTED = re.compile(r"\s+\d*\s*\|")
