@@ -21,6 +21,7 @@ from seedbatch.engine.outlook import PROMISED, Outlook, Range, Work, outlook
 _MINUTE: Final = 60.0
 _SOONEST: Final = 5.0  # seconds of a run before its pace says anything
 _MOST_CAPS: Final = 2
+_PLENTY: Final = 10**12
 _LABELS: Final = {JobState.SUCCEEDED: "to download", JobState.IN_DOUBT: "in doubt"}
 
 
@@ -50,6 +51,7 @@ class Headway:
         """When the end is to be expected, by a look at `now`, `at` in monotonic seconds; None if nothing is left."""
         running = progress.counts.get(JobState.RUNNING, 0) + progress.counts.get(JobState.SUBMITTING, 0)
         pending = progress.counts.get(JobState.PENDING, 0) if self._frame.submits and progress.pending else 0
+        pending = min(pending, _affordable(progress, self._frame))
         stored = self._stored_per_minute(progress, at)
         if not (running + pending + progress.counts.get(JobState.SUCCEEDED, 0)):
             return None
@@ -97,6 +99,22 @@ class Headway:
             yield outlook_text(found)
         if progress.expiring is not None:
             yield f"next link to expire: {progress.expiring.name}, in {span(progress.expiring.at - now)}"
+
+
+def _affordable(progress: Progress, frame: Frame) -> int:
+    """How many more submissions the caps leave room for, at the prices of those that were made."""
+    own, day = _room(frame.run, progress.own), _room(frame.day, progress.accounts.day)
+    spent = progress.accounts.batches
+    batches = sum(_room(budget, spent.get(name, Spent())) for name, budget in progress.accounts.budgets.items())
+    return min(own, day, batches if progress.accounts.budgets else _PLENTY)
+
+
+def _room(budget: Budget, spent: Spent) -> int:
+    jobs = _PLENTY if budget.max_jobs is None else budget.max_jobs - spent.submissions
+    cap, priced = budget.max_cost, spent.submissions - spent.unpriced
+    used = 0 if cap is None else spent.exposure.get(cap.currency, 0)
+    money = _PLENTY if cap is None or not used or priced <= 0 else (cap.micros - used) * priced // used
+    return max(0, min(jobs, money))
 
 
 def counts_text(counts: Mapping[JobState, int], only: tuple[JobState, ...] = tuple(JobState)) -> str:

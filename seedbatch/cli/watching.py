@@ -57,13 +57,12 @@ def _watch(ledger: _Ledger, teller: Teller, interval: float, *, until_settled: b
     told_at = -interval
     while True:
         sight = ledger.look()
-        code = exit_of(sight.standings)
         # A ledger without a batch is one that an `apply` is just making.
-        over = until_settled and bool(sight.standings.batches) and code is not Exit.RUNNING
+        over = until_settled and bool(sight.standings.batches) and not _open_batches(sight.standings)
         if (over or time.monotonic() - told_at >= interval) and teller.tell(sight, ledger.headway):
             told_at = time.monotonic()
         if over:
-            return code
+            return exit_of(sight.standings)
         teller.rest(min(interval, _SOON))
 
 
@@ -153,7 +152,11 @@ class _Ledger:
 
 def _without_settled(progress: Progress, standings: Standings) -> Progress:
     """The budget of a batch in which nothing is left to do holds nothing up."""
-    open_ = {batch.batch for batch in standings.batches if any(batch.counts.get(state) for state in UNFINISHED)}
-    accounts = progress.accounts
-    budgets = {name: budget for name, budget in accounts.budgets.items() if name in open_}
+    names, accounts = _open_batches(standings), progress.accounts
+    budgets = {name: budget for name, budget in accounts.budgets.items() if name in names}
     return replace(progress, accounts=replace(accounts, budgets=budgets))
+
+
+def _open_batches(standings: Standings) -> set[str]:
+    """In which of them something is left that happens without a person."""
+    return {batch.batch for batch in standings.batches if any(batch.counts.get(state) for state in UNFINISHED)}

@@ -154,7 +154,7 @@ def test_a_dumb_terminal_is_given_nothing_to_obey(project, command):
 
 def test_a_window_that_is_closed_ends_a_run_as_a_signal_does(project):
     """The terminal's end reaches the run as SIGHUP: what is on the wire is recorded, and the next apply goes on."""
-    faults = project.write("faults.yaml", "rules: [{on: submit, do: {delay: 1}, first: 1}]\n")
+    faults = project.write("faults.yaml", "rules: [{on: submit, do: {delay: 4}, first: 1}]\n")
     manifest = project.manifest("one", "two", "three")
     terminal = on_terminal(
         project, "apply", manifest, "--sandbox", "--yes", "--submitting=1", f"--sandbox-faults={faults}"
@@ -185,17 +185,16 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("columns", [40, 80])
-def test_hostile_prompts_are_text_on_a_terminal(project, columns):
+def test_hostile_prompts_are_text_on_a_terminal(project):
     faults = project.write("faults.yaml", "rules: [{on: submit, do: cut-after-accept, first: 1}]\n")
     manifest = project.manifest(HOSTILE)
     project.apply(manifest, f"--sandbox-faults={faults}", code=7)
     for command in (["status"], ["list"], ["show", "j0"]):
-        written, _ = seen(project, *command, "--sandbox", columns=columns)
+        written, _ = seen(project, *command, "--sandbox", columns=40)
         for mark in ("\x1b]", "\x1b[2J", "\x07", "\u202e", "\u2028"):
             assert mark not in written, (command, mark)
         if command == ["status"]:
             lines = [ESCAPE.sub("", line).rstrip() for line in written.splitlines()]
             assert any("<script>" in line for line in lines)
-            long = [line for line in lines if width(line) > columns]
+            long = [line for line in lines if width(line) > 40]
             assert all(len(line.split()) == 1 for line in long), long

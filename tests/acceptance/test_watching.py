@@ -20,7 +20,7 @@ def test_a_watcher_waits_for_the_ledger_and_sees_a_run_to_its_end(project):
     told, errors = watcher.communicate(timeout=60)
     assert (watcher.returncode, errors) == (3, "")
     found = [json.loads(line) for line in told.splitlines()]
-    assert len(found) > 2
+    assert len(found) >= 2
     assert found[-1]["batches"][0]["counts"]["completed"] == found[-1]["batches"][0]["counts"]["failed"] == 1
     assert found[-1]["progress"] == {"submitted_last_minute": 2, "expected_end": None, "next_expiry": None}
     without = [{name: value for name, value in one.items() if name not in {"at", "progress"}} for one in found]
@@ -28,9 +28,16 @@ def test_a_watcher_waits_for_the_ledger_and_sees_a_run_to_its_end(project):
     assert without[-1] == json.loads(project.run("status", "--json", "--sandbox").stdout)
 
 
-def test_nothing_is_told_twice(project):
-    project.apply(project.manifest("one"))
-    watcher = project.start("status", "--watch", "0.1", "--sandbox")
+@pytest.fixture(scope="module")
+def settled(new_project, tmp_path_factory):
+    """A project in which nothing is left to do."""
+    made = new_project(tmp_path_factory.mktemp("settled"), {"TERM": "xterm-256color"})
+    made.apply(made.manifest("one"))
+    return made
+
+
+def test_nothing_is_told_twice(settled):
+    watcher = settled.start("status", "--watch", "0.1", "--sandbox")
     for line in iter(watcher.stdout.readline, ""):
         if line.startswith("Ledger: "):
             break
@@ -53,9 +60,8 @@ def test_a_change_is_a_new_page(project):
 
 
 @pytest.mark.parametrize("name", [["--json"], []])
-def test_a_reader_that_leaves_ends_it(project, name):
-    project.apply(project.manifest("one"))
-    watcher = project.start("status", "--watch", "0.1", "--sandbox", *name)
+def test_a_reader_that_leaves_ends_it(settled, name):
+    watcher = settled.start("status", "--watch", "0.1", "--sandbox", *name)
     assert watcher.stdout.readline()
     watcher.stdout.close()
     assert watcher.wait(timeout=20) == 0
@@ -92,10 +98,8 @@ def test_on_a_terminal_it_has_a_screen_of_its_own(priced):
     assert "\x1b[H" not in after
 
 
-def test_a_window_that_is_closed_ends_it(project):
-    project.environment |= {"TERM": "xterm-256color"}
-    project.apply(project.manifest("one"))
-    terminal = Terminal(project.start, "status", "--watch", "--sandbox")
+def test_a_window_that_is_closed_ends_it(settled):
+    terminal = Terminal(settled.start, "status", "--watch", "--sandbox")
     terminal.until("test")
     terminal.close()
     assert terminal.process.wait(timeout=20) in {0, 130}
@@ -114,7 +118,6 @@ def test_a_ledger_that_vanishes_and_one_that_is_none(project):
     assert "other.db" in done.stderr
 
 
-@pytest.mark.parametrize("seconds", ["0.01", "nan", "100000", "soon"])
-def test_an_interval_is_a_number_of_seconds(project, seconds):
-    done = project.run("status", f"--watch={seconds}", code=2)
-    assert "--watch" in done.stderr
+def test_an_interval_is_a_number_of_seconds(project):
+    for seconds in ("0.01", "nan", "100000", "soon"):
+        assert "--watch" in project.run("status", f"--watch={seconds}", code=2).stderr

@@ -79,6 +79,20 @@ def test_places_that_are_taken_explain_a_slow_pace():
     assert 190 < found.earliest < found.latest < 260
 
 
+def test_what_a_cap_keeps_back_is_not_waited_for():
+    """Six hundred are pending; a budget has room for sixty more of a quarter each, and a run for thirty."""
+    quarters = Spent(40, {"USD": 10_000_000})
+    accounts = Accounts(batches={"b": quarters}, budgets={"b": Budget(None, Money(25_000_000, "USD"))})
+    capped = replace(WAITING, accounts=accounts, own=quarters)
+    limits = Limits(in_flight=1_000, submits_per_minute=30)
+    assert Headway(Frame(limits)).outlook(capped, NOON, 0.0).earliest == pytest.approx(120 + 100, rel=0.02)
+    run = Headway(Frame(limits, run=Budget(70)))
+    assert run.outlook(capped, NOON, 0.0).earliest == pytest.approx(60 + 100, rel=0.02)
+    open_ended = replace(accounts, budgets={**accounts.budgets, "c": Budget()})
+    free = replace(capped, accounts=open_ended)
+    assert Headway(Frame(limits)).outlook(free, NOON, 0.0).earliest == pytest.approx(1_300, rel=0.02)
+
+
 def test_who_submits_nothing_waits_for_what_runs():
     both = replace(WAITING, counts={JobState.PENDING: 10, JobState.RUNNING: 1}, running=[("m", NOON)])
     found = Headway(Frame(submits=False)).outlook(both, NOON + timedelta(seconds=40), 0.0)
