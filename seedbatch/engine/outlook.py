@@ -25,6 +25,8 @@ _LATE: Final = log(0.9)
 _Z: Final = 1.28  # that many standard errors on both sides hold eight in ten
 # Without a callback a result is found up to a quarter of its task's time late: docs/decisions/0009-when-to-ask.md.
 _FOUND_LATE: Final = 1.25
+# No pace is held for ever: what keeps it up for a while is seen again and again.
+_SLOWER: Final = 1.25
 _STEPS: Final = 24  # halvings: a range of hours to the millisecond
 _POINTS: Final = 64  # of the last tasks to be submitted, that many stand for all
 _AT_ONCE: Final = 4  # downloads
@@ -89,7 +91,7 @@ def outlook(
     late = {model: _seconds(model, took, promised, late=True) for model in models}
     overdue = sum(age >= late[model][-1] for model, age in work.ages)
     earliest = max(_end(work, early, _EARLY, -1), _stored(work, work.to_download))
-    latest = max(_end(work, late, _LATE, +1), _stored(work, work.to_download + work.running + work.pending))
+    latest = max(_end(work, late, _LATE, +1), _SLOWER * _stored(work, work.to_download + work.running + work.pending))
     return Range(earliest, max(earliest, latest), unknown, overdue)
 
 
@@ -140,7 +142,7 @@ def _starts(work: Work, seconds: Mapping[str, Sequence[float]], side: int) -> li
     wave = _last_wave(work)
     points = min(wave, _POINTS)
     places = [work.pending - wave + (number + 1) * wave // points for number in range(points)]  # counted from 1
-    pace = 60 / work.per_minute if work.per_minute else 0.0
+    pace = (_SLOWER if side > 0 else 1.0) * 60 / work.per_minute if work.per_minute else 0.0
     if work.in_flight is None:
         return [place * pace for place in places]
     room = max(0, work.in_flight - work.running)

@@ -107,7 +107,7 @@ def test_lines_and_json_say_the_same():
     found = headway.outlook(progress, NOON, 0.0)
     assert list(headway.lines(progress, found, NOON)) == [
         "pace: 30 submissions in the last minute (at most 60)",
-        "expected end: in 21 to 23 min",
+        "expected end: in 21 to 28 min",
         "next link to expire: b/j1, in 6 d 2 h",
     ]
     told = headway_json(progress, found)

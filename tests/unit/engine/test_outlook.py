@@ -36,7 +36,7 @@ def test_a_sample_of_the_running_stands_for_all():
 def test_the_pace_holds_the_end_up():
     found = outlook(Work(pending=600, shares={"m": 1.0}, per_minute=60.0), STEADY)
     assert found.earliest == pytest.approx(600 + 100, rel=0.02)
-    assert found.latest == pytest.approx(600 + 125, rel=0.02)
+    assert found.latest == pytest.approx(600 * 1.25 + 125, rel=0.02)  # slower at times
 
 
 def test_places_in_flight_hold_it_up():
@@ -50,7 +50,7 @@ def test_places_in_flight_hold_it_up():
 def test_downloads_hold_it_up_where_results_queue():
     assert outlook(Work(to_download=3, stored_per_minute=1.0), {}) == Range(0, 0)
     found = outlook(Work(to_download=300, running=20, ages=[("m", 99.0)], stored_per_minute=60.0), STEADY)
-    assert (found.earliest, found.latest) == (300, 320)
+    assert (found.earliest, found.latest) == (300, 320 * 1.25)
 
 
 def test_what_was_never_seen_takes_what_the_provider_says():
