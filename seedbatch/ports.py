@@ -15,6 +15,7 @@ from seedbatch.domain.attempts import Origin, RecordedAttempt
 from seedbatch.domain.calls import Binding, Bound, Call, Hint, Verdict
 from seedbatch.domain.difference import Known, Name
 from seedbatch.domain.jobs import BatchSpec, Limits, Wish
+from seedbatch.domain.progress import Progress
 from seedbatch.domain.records import (
     Accounts,
     BatchTally,
@@ -433,6 +434,10 @@ class Ledger(
         """Counts by state."""
         ...
 
+    async def progress(self, scope: Scope, now: datetime) -> Progress:
+        """How far these batches are, and how fast it goes."""
+        ...
+
     async def aclose(self) -> None:
         """Finish what was asked for and close."""
         ...
@@ -495,6 +500,14 @@ class Records(Protocol):
 
     def accounts(self, now: datetime) -> Accounts:
         """What may be owed, and what moderation has taken."""
+        ...
+
+    def progress(self, now: datetime) -> Progress:
+        """How far everything is, and how fast it goes."""
+        ...
+
+    def version(self) -> int:
+        """A number that is another one once somebody wrote since it was last asked for."""
         ...
 
     def story(self, job_id: int) -> list[Occurrence]:

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import os
-
 import click
 
 from seedbatch import __version__
 from seedbatch.cli.group import LazyGroup
+from seedbatch.cli.words import colours
 
 EPILOG = """\b
 Begin:
@@ -24,5 +23,5 @@ def app(context: click.Context) -> None:
 
     Run `apply` again to go on where it stopped.
     """
-    if os.environ.get("NO_COLOR"):
+    if not colours():
         context.color = False

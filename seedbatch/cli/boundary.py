@@ -33,7 +33,7 @@ def _code(arguments: list[str] | None) -> int:
     stdout = sys.stdout
     try:
         result = app.main(args=arguments, prog_name="seedbatch", standalone_mode=False)
-        sys.stdout.flush()
+        _flush()
     except click.exceptions.Abort:
         return _interrupted()
     except KeyboardInterrupt:
@@ -89,6 +89,15 @@ def _tell(error: SeedbatchError) -> int:
 def _interrupted() -> int:
     say("\nInterrupted: nothing was submitted by this command.")
     return int(Exit.INTERRUPTED)
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:  # the terminal was closed
+        _silence(1)
 
 
 def _unread() -> int:

@@ -1,4 +1,4 @@
-"""What a run shows while it works: a progress bar on a terminal, plain lines elsewhere, or events as JSON.
+"""What a run shows while it works: a live display on a terminal, plain lines elsewhere, or events as JSON.
 
 Failing to show something never changes what is done.
 """
@@ -7,47 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Protocol, Self
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol, Self
 
-from seedbatch.cli.words import clean, say
+from seedbatch.cli.headway import Frame, Headway, counts_text
+from seedbatch.cli.notable import SMALL_BATCH, Sieve, line_of
+from seedbatch.cli.words import say
 from seedbatch.domain.moments import stamp
-from seedbatch.domain.states import JobState
-from seedbatch.engine.happenings import Happening, Kind
+from seedbatch.domain.progress import Progress
+from seedbatch.engine.happenings import Happening
 
-Count = Callable[[], Awaitable[Counter[JobState]]]
+Look = Callable[[], Awaitable[Progress]]
 
-# Lines for single jobs are a pleasure up to here and noise beyond.
-_SMALL_BATCH = 100
-_SUMMARY_EVERY = 30.0
-
-_WORDS = {
-    Kind.NOT_SENT: "not sent   ",
-    Kind.THROTTLED: "throttled  ",
-    Kind.REFUSED: "refused    ",
-    Kind.IN_DOUBT: "in doubt   ",
-    Kind.ADOPTED: "adopted    ",
-    Kind.EXTRA: "extra task ",
-    Kind.MISCALLED: "miscalled  ",
-    Kind.UNCALLED: "no callback",
-    Kind.AWAITED: "waiting    ",
-    Kind.PROBED: "probed     ",
-    Kind.BARRED: "kept back  ",
-    Kind.FAILED: "failed     ",
-    Kind.RETRIED: "retried    ",
-    Kind.NOT_FETCHED: "not fetched",
-    Kind.EXPIRED: "expired    ",
-    Kind.STOPPED: "stopped    ",
-    Kind.COMPLETED: "completed  ",
-    Kind.REUSED: "reused     ",
-    Kind.MOVED: "moved      ",
-    Kind.NOT_MOVED: "not moved  ",
-}
-_ALWAYS = frozenset({Kind.REFUSED, Kind.IN_DOUBT, Kind.EXTRA, Kind.BARRED, Kind.FAILED, Kind.EXPIRED, Kind.STOPPED})
+_MINUTE: Final = 60.0
 
 
 class Display(Protocol):
@@ -62,13 +39,20 @@ class Display(Protocol):
     async def __aexit__(self, *exc: object) -> None: ...
 
 
-def open_display(count: Count, *, as_json: bool, quiet: bool, verbose: bool) -> Display:
+def open_display(look: Look, frame: Frame, *, as_json: bool, quiet: bool, verbose: bool) -> Display:
     """The display that fits where the output goes."""
     if as_json:
         return JsonLines()
-    if sys.stderr.isatty() and not quiet:
-        return Bar(count, verbose=verbose)
-    return Lines(count, quiet=quiet, verbose=verbose)
+    if sys.stderr.isatty() and not quiet and draws():
+        from seedbatch.cli.live import Live
+
+        return Live(look, frame, Sieve(verbose=verbose))
+    return Lines(look, frame, Sieve(quiet=quiet, verbose=verbose), summaries=not quiet)
+
+
+def draws() -> bool:
+    """Whether the terminal moves its cursor where it is told to."""
+    return os.environ.get("TERM", "").lower() not in {"", "dumb", "unknown"}
 
 
 class JsonLines:
@@ -95,6 +79,8 @@ class JsonLines:
             return
         try:
             print(json.dumps(event, ensure_ascii=False), flush=True)  # noqa: T201
+        except UnicodeEncodeError:  # half a surrogate pair, or a locale that lacks the letter: as an escape
+            print(json.dumps(event), flush=True)  # noqa: T201
         except (OSError, ValueError):
             self._deaf = True
 
@@ -105,130 +91,56 @@ class JsonLines:
         return
 
 
-class Lines:
-    """A line for each notable event, and a summary at a slow interval."""
+def pause(elapsed: float, *, least: float = _MINUTE) -> float:
+    """How many seconds after `elapsed` ones the next summary comes: a minute, and in a long run up to ten.
 
-    def __init__(self, count: Count, *, quiet: bool, verbose: bool) -> None:
-        self._count = count
-        self._quiet = quiet
-        self._verbose = verbose
-        self._small = True
+    So that a night's run fills no more than a few screens: 30 summaries in half an hour, 120 in eight hours.
+    """
+    return min(max(least, elapsed / 30), 10 * least)
+
+
+class Lines:
+    """A line for each notable event, and a summary at a slow interval: `least` seconds or more lie between two."""
+
+    def __init__(self, look: Look, frame: Frame, sieve: Sieve, *, summaries: bool, least: float = _MINUTE) -> None:
+        self._look = look
+        self._sieve = sieve
+        self._summaries = summaries
+        self._least = least
+        self._begun = time.monotonic()
+        self._headway = Headway(frame, self._begun)
         self._task: asyncio.Task[None] | None = None
 
     def tell(self, happening: Happening) -> None:
         """Say it if it is notable."""
-        if is_notable(happening.kind, verbose=self._verbose, small=self._small, quiet=self._quiet):
+        if self._sieve.lets(happening.kind):
             say(line_of(happening))
 
     async def __aenter__(self) -> Self:
-        self._small = sum((await self._count()).values()) <= _SMALL_BATCH
-        if not self._quiet:
+        self._sieve.small = (await self._look()).total <= SMALL_BATCH
+        if self._summaries:
             self._task = asyncio.create_task(self._summarize())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await _end(self._task)
+        await end(self._task)
+        if held := self._sieve.held():
+            say(f"  {held} (--verbose tells each)")
 
     async def _summarize(self) -> None:
         while True:
-            await asyncio.sleep(_SUMMARY_EVERY)
-            say(f"{time.strftime('%H:%M:%S')}  {counts_text(await self._count())}")
+            await asyncio.sleep(pause(time.monotonic() - self._begun, least=self._least))
+            say(self._summary(await self._look()))
+
+    def _summary(self, progress: Progress) -> str:
+        now = datetime.now(UTC)
+        found = self._headway.outlook(progress, now, time.monotonic())
+        facts = (counts_text(progress.counts), *self._headway.lines(progress, found, now), self._sieve.held())
+        return f"{time.strftime('%H:%M:%S')}  {'; '.join(fact for fact in facts if fact)}"
 
 
-class Bar:
-    """A progress bar, with notable events above it."""
-
-    def __init__(self, count: Count, *, verbose: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self._count = count
-        self._verbose = verbose
-        self._small = True
-        self._progress = Progress(
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.description}", markup=False),
-            TimeElapsedColumn(),
-            console=Console(stderr=True, highlight=False),
-            transient=True,
-        )
-        self._bar = self._progress.add_task("", total=None)
-        self._task: asyncio.Task[None] | None = None
-
-    def tell(self, happening: Happening) -> None:
-        """Print it above the bar if it is notable."""
-        if is_notable(happening.kind, verbose=self._verbose, small=self._small, quiet=False):
-            with suppress(OSError):
-                self._progress.console.print(line_of(happening), markup=False, style=_style(happening.kind))
-
-    async def __aenter__(self) -> Self:
-        await self._update()
-        with suppress(OSError):
-            self._progress.start()
-        self._task = asyncio.create_task(self._follow())
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await _end(self._task)
-        with suppress(OSError):
-            self._progress.stop()
-
-    async def _follow(self) -> None:
-        while True:
-            begun = time.monotonic()
-            await self._update()
-            # Counting a million jobs takes a while; it never takes more than a fiftieth of the time.
-            await asyncio.sleep(max(0.25, 50 * (time.monotonic() - begun)))
-
-    async def _update(self) -> None:
-        counts = await self._count()
-        total = sum(counts.values())
-        self._small = total <= _SMALL_BATCH
-        settled = total - sum(counts[state] for state in _UNFINISHED)
-        with suppress(OSError):
-            self._progress.update(
-                self._bar, total=total, completed=settled, description=counts_text(counts, only=_SHOWN)
-            )
-
-
-_UNFINISHED = (JobState.PENDING, JobState.SUBMITTING, JobState.RUNNING, JobState.SUCCEEDED)
-_SHOWN = tuple(state for state in JobState if state is not JobState.COMPLETED)
-_LABELS = {JobState.SUCCEEDED: "to download", JobState.IN_DOUBT: "in doubt"}
-
-
-def counts_text(counts: Counter[JobState], only: tuple[JobState, ...] = tuple(JobState)) -> str:
-    """`3 running, 1 to download, 8 completed`."""
-    parts = [f"{counts[state]:,} {_LABELS.get(state, state)}" for state in only if counts[state]]
-    return ", ".join(parts)
-
-
-def is_notable(kind: Kind, *, verbose: bool, small: bool, quiet: bool) -> bool:
-    """Whether an event deserves a line."""
-    if kind in _ALWAYS:
-        return True
-    if quiet:
-        return False
-    if kind in {Kind.COMPLETED, Kind.REUSED, Kind.MOVED}:
-        return small or verbose
-    return verbose or kind in _WORDS
-
-
-def line_of(happening: Happening) -> str:
-    """An event in words."""
-    word = _WORDS.get(happening.kind, f"{happening.kind:<11}")
-    detail = happening.data.get("reason") or happening.data.get("path") or happening.data.get("task_id") or ""
-    name = f"{happening.name}  " if happening.name else ""
-    return f"  {word}  {name}{clean(str(detail))}".rstrip()
-
-
-def _style(kind: Kind) -> str:
-    if kind in {Kind.COMPLETED, Kind.REUSED, Kind.MOVED}:
-        return "green"
-    return "red" if kind in _ALWAYS else "yellow" if kind in _WORDS else "dim"
-
-
-async def _end(task: asyncio.Task[None] | None) -> None:
+async def end(task: asyncio.Task[None] | None) -> None:
+    """Stop a task that looks on."""
     if task is not None:
         task.cancel()
         with suppress(asyncio.CancelledError, Exception):  # the run is over, whatever the display met

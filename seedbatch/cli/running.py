@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -14,7 +13,8 @@ from typing import Any, Final
 
 from seedbatch.cli.bills import bill_json, bill_text
 from seedbatch.cli.callbacks import Bind, receiving
-from seedbatch.cli.display import JsonLines, counts_text, open_display
+from seedbatch.cli.display import JsonLines, open_display
+from seedbatch.cli.headway import Frame, counts_text
 from seedbatch.cli.logbook import logged
 from seedbatch.cli.options import place_flags
 from seedbatch.cli.planfiles import PlanFile
@@ -23,11 +23,13 @@ from seedbatch.cli.words import clean, say, short_path, whoever
 from seedbatch.cli.words import count as words_count
 from seedbatch.domain.errors import Exit, StaleCaller
 from seedbatch.domain.jobs import BatchSpec
+from seedbatch.domain.progress import Progress
 from seedbatch.domain.secret import Secret
 from seedbatch.domain.states import JobState
 from seedbatch.domain.tokens import TokenKey
 from seedbatch.engine.cadence import PROVIDER, SANDBOX, Cadence
 from seedbatch.engine.happenings import Happening, Kind
+from seedbatch.engine.outlook import PROMISED
 from seedbatch.engine.reception import Reception
 from seedbatch.engine.run import Errand, Outcome, Run
 from seedbatch.settings import Settings
@@ -85,8 +87,13 @@ async def carry_out(
                 logbook = await stack.enter_async_context(logged(plant, batches))
                 if errand.chosen is not None:  # as the run does: a display counts before it begins
                     await plant.ledger.choose(errand.chosen)
-                count = partial(_count, plant, errand)
-                display = open_display(count, as_json=as_json, quiet=quiet, verbose=verbose)
+                display = open_display(
+                    partial(_look, plant, errand),
+                    _frame(settings, errand),
+                    as_json=as_json,
+                    quiet=quiet,
+                    verbose=verbose,
+                )
                 tell = logbook.reading(display.tell)
                 run = Run(plant.ledger, plant.provider, plant.store, plant.clock, errand, tell, reception)
                 runs.append(run)
@@ -163,11 +170,14 @@ async def _begin(approved: PlanFile, plant: Plant) -> None:
         raise approved.stale(error.message) from error
 
 
-async def _count(plant: Plant, errand: Errand) -> Counter[JobState]:
-    counts: Counter[JobState] = Counter()
-    for tally in await plant.ledger.tally(errand.scope):
-        counts.update(tally.counts)
-    return counts
+async def _look(plant: Plant, errand: Errand) -> Progress:
+    return await plant.ledger.progress(errand.scope, plant.clock.now())
+
+
+def _frame(settings: Settings, errand: Errand) -> Frame:
+    """What a display tells of: a sandbox keeps none of the provider's words on how long a task takes."""
+    promised = None if settings.sandbox else PROMISED
+    return Frame(errand.limits, errand.caps.run, errand.caps.day, errand.submit, promised)
 
 
 def cadence(settings: Settings) -> Cadence:

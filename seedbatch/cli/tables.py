@@ -36,6 +36,16 @@ STYLES = {
 }
 
 
+def fits(headers: Row, rows: Sequence[Row]) -> bool:
+    """Whether a table has room for all its columns, the first of them readable; elsewhere than on a terminal always."""
+    if not sys.stdout.isatty():
+        return True
+    from rich.console import Console
+
+    _, *others = _widths(headers, rows)
+    return sum(others) + _GAP * (len(others) + 1) + _READABLE <= Console().width
+
+
 def print_table(
     headers: Row, rows: Iterable[Row], *, right: Sequence[int] = (), wide: int, spare: Sequence[int] = ()
 ) -> None:
@@ -51,11 +61,18 @@ def print_table(
 
     console = Console(highlight=False)
     cells = [tuple(map(clean, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    widths = _widths(headers, cells)
     shown = _columns(widths, wide, spare, console.width)
     rest = console.width - sum(widths[one] for one in shown if one != wide) - _GAP * len(shown)
     widths[wide] = max(_READABLE, min(widths[wide], rest))
     console.print(_table(headers, cells, widths, shown, right=right))
+
+
+def _widths(headers: Row, rows: Sequence[Row]) -> list[int]:
+    """How many columns of a terminal each column of the table takes: a Chinese character takes two."""
+    from rich.cells import cell_len
+
+    return [max(map(cell_len, column)) for column in zip(headers, *rows, strict=True)]
 
 
 def _columns(widths: Sequence[int], wide: int, spare: Sequence[int], room: int) -> list[int]:

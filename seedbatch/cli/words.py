@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import textwrap
+import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import IO
@@ -16,7 +17,9 @@ import click
 from seedbatch.domain.errors import Problem
 
 # Control characters, and the marks that turn the reading direction around.
-_HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+_FILLER = "\x00"
 
 # A line of a manifest, and the caret below it: they stand one above the other, or mean nothing.
 _QUOTED = re.compile(r"\s+\d*\s*\|")
@@ -36,24 +39,37 @@ def fitted(text: str, stream: IO[str]) -> str:
 
 
 def _broken(line: str, width: int) -> str:
-    if len(line) <= width or _QUOTED.match(line):
+    if _QUOTED.match(line):
         return line
-    indent = line[: len(line) - len(line.lstrip())]
-    return textwrap.fill(
-        line.strip(),
-        width,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    # A character that takes two columns is measured as two, the second of which no text has.
+    line = line if line.isascii() else "".join(one + _FILLER if _is_wide(one) else one for one in line)
+    if len(line) > width:
+        indent = line[: len(line) - len(line.lstrip())]
+        line = textwrap.fill(
+            line.strip(),
+            width,
+            initial_indent=indent,
+            subsequent_indent=f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return line.replace(_FILLER, "")
+
+
+def _is_wide(character: str) -> bool:
+    return unicodedata.east_asian_width(character) in {"W", "F"}
+
+
+def colours() -> bool:
+    """Whether a terminal is to be given any: `NO_COLOR`, and terminals that would show the codes themselves."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "").lower() != "dumb"
 
 
 def say(text: str = "", style: str = "") -> None:
     """A line to stderr, `bold` or in a colour on a terminal; nobody listening is no error."""
     try:
         text = fitted(text, sys.stderr)
-        if style and sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
+        if style and sys.stderr.isatty() and colours():
             text = click.style(text, bold=True) if style == "bold" else click.style(text, fg=style)
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place that prints words
     except (OSError, ValueError):

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 from seedbatch.domain.attempts import Origin, RecordedAttempt
-from seedbatch.domain.budget import Spent
 from seedbatch.domain.difference import Known, Name
 from seedbatch.domain.errors import LedgerDamaged, LedgerError
 from seedbatch.domain.jobs import Request, Wish
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.money import Money
+from seedbatch.domain.progress import Progress
 from seedbatch.domain.records import (
     Accounts,
     Artifact,
@@ -39,11 +39,12 @@ from seedbatch.ledger import biography, runs
 from seedbatch.ledger.declaration import known_jobs, revisions
 from seedbatch.ledger.histories import histories
 from seedbatch.ledger.moves import moves
+from seedbatch.ledger.progress import progress
 from seedbatch.ledger.rows import to_json
 from seedbatch.ledger.schema import check_schema, is_older
 from seedbatch.ledger.selecting import selected
 from seedbatch.ledger.sharing import paid, stuck
-from seedbatch.ledger.spending import budget, moderation, of_day, spent, spent_by_batch, unfinished
+from seedbatch.ledger.spending import accounts
 from seedbatch.ledger.tallies import tallies
 from seedbatch.ports import Scope
 
@@ -200,20 +201,16 @@ class SqliteRecords:
 
     def accounts(self, now: datetime) -> Accounts:
         """What may be owed, and what moderation has taken."""
-        rows = self._connection.execute("SELECT id, name, max_jobs, max_cost, currency FROM batches").fetchall()
-        by_batch = spent_by_batch(self._connection)
-        return Accounts(
-            batches={name: by_batch.get(batch_id, Spent()) for batch_id, name, *_ in rows},
-            budgets={name: budget(*columns) for _, name, *columns in rows},
-            day=spent(self._connection, of_day(now)),
-            moderation=moderation(self._connection, now),
-            running=self._unfinished(rows, doubtful=False),
-            in_doubt=self._unfinished(rows, doubtful=True),
-        )
+        return accounts(self._connection, now)
 
-    def _unfinished(self, rows: Sequence[tuple[Any, ...]], *, doubtful: bool) -> dict[str, Spent]:
-        found = unfinished(self._connection, doubtful=doubtful)
-        return {name: found[batch_id] for batch_id, name, *_ in rows if batch_id in found}
+    def progress(self, now: datetime) -> Progress:
+        """How far everything is, and how fast it goes."""
+        return progress(self._connection, now)
+
+    def version(self) -> int:
+        """A number that is another one once somebody wrote since it was last asked for."""
+        ((number,),) = self._connection.execute("PRAGMA data_version")
+        return int(number)
 
     def story(self, job_id: int) -> list[Occurrence]:
         """All events of a job, oldest first."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from seedbatch.domain.brake import Moderation
 from seedbatch.domain.budget import Budget, Spent
 from seedbatch.domain.moments import stamp
 from seedbatch.domain.money import Money
+from seedbatch.domain.records import Accounts
+from seedbatch.ports import Scope
 
 DAY = slice(0, 10)  # of a moment's text: 2026-11-24
 
@@ -28,6 +32,29 @@ def of_day(now: datetime) -> str:
 def of_owner(owner: str) -> str:
     """The scope of what one process submitted."""
     return f"owner {owner}"
+
+
+def accounts(connection: sqlite3.Connection, now: datetime, scope: Scope = None) -> Accounts:
+    """What may be owed for these batches and on this day, and what moderation has taken."""
+    names = None if scope is None else json.dumps(sorted(scope))
+    rows = connection.execute(
+        "SELECT id, name, max_jobs, max_cost, currency FROM batches"
+        " WHERE ? IS NULL OR name IN (SELECT value FROM json_each(?))",
+        (names, names),
+    ).fetchall()
+    by_batch = spent_by_batch(connection)
+    return Accounts(
+        batches={name: by_batch.get(batch_id, Spent()) for batch_id, name, *_ in rows},
+        budgets={name: budget(*columns) for _, name, *columns in rows},
+        day=spent(connection, of_day(now)),
+        moderation=moderation(connection, now),
+        running=_by_name(rows, unfinished(connection, doubtful=False)),
+        in_doubt=_by_name(rows, unfinished(connection, doubtful=True)),
+    )
+
+
+def _by_name(rows: Sequence[tuple[Any, ...]], found: Mapping[int, Spent]) -> dict[str, Spent]:
+    return {name: found[batch_id] for batch_id, name, *_ in rows if batch_id in found}
 
 
 def spent(connection: sqlite3.Connection, scope: str) -> Spent:

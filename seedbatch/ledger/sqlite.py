@@ -18,6 +18,7 @@ from seedbatch.domain.calls import Binding, Bound, Call, Verdict
 from seedbatch.domain.errors import LedgerError, StaleCaller
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.moments import moment, stamp
+from seedbatch.domain.progress import Progress
 from seedbatch.domain.records import BatchTally
 from seedbatch.domain.runs import Beginning, Bill
 from seedbatch.domain.states import FailureClass, JobState
@@ -45,6 +46,7 @@ from seedbatch.ledger.emergency import EmergencyRecord, Kept, emergency_path, re
 from seedbatch.ledger.locks import Owner, Turn, WriteLock, is_dead
 from seedbatch.ledger.mark import Mark, MarkFile, mark_path, raise_generation
 from seedbatch.ledger.opening import Kind, connect_sealing, prepare
+from seedbatch.ledger.progress import progress
 from seedbatch.ledger.queries import claim_queries, durations
 from seedbatch.ledger.relocations import are_due, relocated, relocations, stays, waypoint
 from seedbatch.ledger.rows import move, note, scope_names, to_json
@@ -145,6 +147,12 @@ class SqliteLedger:
     async def tally(self, scope: Scope) -> Sequence[BatchTally]:
         """Counts by state."""
         return await self._run(lambda connection: tallies(connection, scope, self._among))
+
+    async def progress(self, scope: Scope, now: datetime) -> Progress:
+        """How far these batches are, and how fast it goes."""
+        return await self._run(
+            lambda connection: progress(connection, now, scope, among=self._among, owner=self._owner.id)
+        )
 
     async def choose(self, jobs: Collection[JobName]) -> None:
         """Be about these jobs only, of what a scope names: submit, download and count no others from now on."""

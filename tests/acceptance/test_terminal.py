@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pty
 import re
-import struct
 import subprocess
-import termios
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+from terminal import ESCAPE, Terminal
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+FAST = ("--sandbox", "--yes", "--sandbox-speed=4")
+HUE = re.compile(r"\x1b\[[0-9;]*3[0-9](;[0-9;]*)?m")
+
+
+def on_terminal(project, *arguments, columns=100, **environment):
+    project.environment |= {"TERM": "xterm-256color", **environment}
+    return Terminal(project.start, *arguments, columns=columns)
 
 
 def seen(project, *arguments, columns=100, **environment):
     """Everything that the command wrote to a terminal of that width, and its exit code."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-    project.environment |= {"TERM": "xterm-256color", **environment}
-    process = project.start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, text=False)
-    os.close(theirs)
-    written = b""
-    try:
-        while block := os.read(ours, 65_536):
-            written += block
-    except OSError:  # the other end is closed
-        pass
-    os.close(ours)
-    return written.decode(), process.wait(timeout=60)
+    terminal = on_terminal(project, *arguments, columns=columns, **environment)
+    code = terminal.end()
+    return terminal.text, code
+
+
+def width(line):
+    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in line)
 
 
 def test_progress_on_a_terminal(project):
@@ -49,7 +52,7 @@ def test_no_color_is_honoured(project):
         project, "apply", project.manifest("one"), "--sandbox", "--yes", "--sandbox-speed=9", NO_COLOR="1"
     )
     assert code == 0
-    assert not re.search(r"\x1b\[[0-9;]*3[0-9](;[0-9;]*)?m", written)
+    assert not HUE.search(written)
 
 
 def test_a_narrow_window_keeps_what_matters(project):
@@ -96,3 +99,102 @@ def test_a_closed_terminal_does_not_stop_a_run(project):
     project.apply(manifest)
     assert set(project.states().values()) == {"completed"}
     assert project.submitted() == 2
+
+
+def test_a_run_tells_what_it_may_owe_and_when_it_ends(priced):
+    priced.apply(priced.manifest(*(f"earlier {n}" for n in range(9)), batch="earlier"))
+    manifest = priced.manifest(*(f"clip {n}" for n in range(12)), extra="limits: {in_flight: 3}\n")
+    terminal = on_terminal(
+        priced, "apply", manifest, "--sandbox", "--yes", "--max-cost=4", "--sandbox-speed=8", columns=120
+    )
+    terminal.until(r"pace: \d+ submissions? in the last minute")
+    terminal.until(r"may be owed: \d\.\d\d of 4\.00 USD \(this run\)")
+    terminal.until(r"expected end: (in \d|any moment)")
+    assert terminal.end() == 0
+    assert "12 completed" in terminal.words
+
+
+def test_a_new_ledger_has_learned_nothing_and_says_so(project):
+    written, _ = seen(project, "apply", project.manifest("one"), *FAST, columns=120)
+    assert "expected end: not known, too few tasks of seedance-2.0-fast have ended to tell" in ESCAPE.sub("", written)
+
+
+def test_a_live_display_fits_a_narrow_window(priced):
+    terminal = on_terminal(priced, "apply", priced.manifest("one", "two [fail]"), *FAST, columns=40)
+    assert terminal.end() == 3
+    lines = [line.strip("\r") for line in terminal.words.split("\n")]
+    assert any("may be owed: 0.50 USD" in line for line in lines)
+    drawn = [line for line in lines if "/2 " in line or line.startswith("  ")]
+    assert drawn
+    assert max(width(part) for line in drawn for part in line.split("\r")) <= 40
+
+
+def test_a_window_that_is_made_narrower_is_wiped_first(project):
+    """What was one row is several rows then: all of them go, so that no remnant stays above."""
+    terminal = on_terminal(project, "apply", project.manifest("one [slow]"), "--sandbox", "--yes", columns=120)
+    terminal.until("expected end: not known, too few tasks of seedance-2.0-fast have ended to tell")
+    before = len(terminal.written)
+    terminal.resize(30)
+    terminal.until(r"expected end: not known, too\s+few", after=before)
+    wiped = re.match(r"(?:\x1b\[2K\x1b\[1A)*", terminal.written[before:].decode())
+    # In rows of 30 the end of 80 columns takes two more than it was drawn in, the pace of 40 and the bar of 36 one.
+    assert wiped.group().count("\x1b[1A") == 4
+    terminal.process.send_signal(2)
+    assert terminal.end() == 130
+
+
+@pytest.mark.parametrize("command", [["apply", "test.yaml", "--yes"], ["status", "--watch", "--exit-code"]])
+def test_a_dumb_terminal_is_given_nothing_to_obey(project, command):
+    project.apply(project.manifest("one", "two [fail]"), code=3)
+    written, code = seen(project, *command, "--sandbox", TERM="dumb")
+    assert code == 3
+    assert "1 completed, 1 failed" in written or "test" in written
+    assert "\x1b" not in written
+
+
+def test_a_window_that_is_closed_ends_a_run_as_a_signal_does(project):
+    """The terminal's end reaches the run as SIGHUP: what is on the wire is recorded, and the next apply goes on."""
+    faults = project.write("faults.yaml", "rules: [{on: submit, do: {delay: 4}, first: 1}]\n")
+    manifest = project.manifest("one", "two", "three")
+    terminal = on_terminal(
+        project, "apply", manifest, "--sandbox", "--yes", "--submitting=1", f"--sandbox-faults={faults}"
+    )
+    terminal.until("1 submitting")
+    terminal.close()
+    assert terminal.process.wait(timeout=60) == 130
+    assert sorted(project.states().values()) == ["pending", "pending", "running"]
+    project.apply(manifest)
+    assert set(project.states().values()) == {"completed"}
+    assert project.submitted() == 3
+
+
+def test_nobody_reading_the_words_stops_no_run(project):
+    manifest = project.manifest("one", "two")
+    shell = f"seedbatch apply {manifest} --sandbox --yes --sandbox-speed 9 2>&1 | head -1; echo ${{PIPESTATUS[0]}}"
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    done = subprocess.run(
+        ["bash", "-c", shell], cwd=project.folder, capture_output=True, text=True, check=True, env={"PATH": path}
+    )
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""
+    assert set(project.states().values()) == {"completed"}
+
+
+HOSTILE = (
+    r"<script>\e]0;mine\a\e[2J \u202eevil\u2028 =cmd|'x'!A1 \u6c34\u5f69\u753b \u98a8\u666f \u6620\u50cf \u6620\u753b"
+)
+
+
+def test_hostile_prompts_are_text_on_a_terminal(project):
+    faults = project.write("faults.yaml", "rules: [{on: submit, do: cut-after-accept, first: 1}]\n")
+    manifest = project.manifest(HOSTILE)
+    project.apply(manifest, f"--sandbox-faults={faults}", code=7)
+    for command in (["status"], ["list"], ["show", "j0"]):
+        written, _ = seen(project, *command, "--sandbox", columns=40)
+        for mark in ("\x1b]", "\x1b[2J", "\x07", "\u202e", "\u2028"):
+            assert mark not in written, (command, mark)
+        if command == ["status"]:
+            lines = [ESCAPE.sub("", line).rstrip() for line in written.splitlines()]
+            assert any("<script>" in line for line in lines)
+            long = [line for line in lines if width(line) > 40]
+            assert all(len(line.split()) == 1 for line in long), long
