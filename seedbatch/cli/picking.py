@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -198,3 +198,36 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+class Picker:
+    """Picks for the live page, which names a job by its row's number; `named` is the file of `--picks`."""
+
+    def __init__(self, settings: Settings, named: Path | None) -> None:
+        self._settings, self._named = settings, named
+
+    def files(self, records: Records) -> list[Path]:
+        """The files of picks of all batches."""
+        return [self._named] if self._named else known_files(records, self._settings)[0]
+
+    def pick(self, records: Records, job_id: int, *, picked: bool) -> Callable[[], None]:
+        """What changes the file for one job.
+
+        Raises:
+            UsageError: there is no such job, it is not wanted any more, or its manifest is not where it was.
+        """
+        job = records.details([job_id]).get(job_id)
+        if job is None:
+            raise UsageError("there is no such job in this ledger")
+        name = f"{job.batch}/{job.address}"
+        if picked:
+            check_wanted(name, [one for one in records.find(name) if one.batch == job.batch])
+            files = [self._named or picks_file(records, self._settings, job.batch)]
+        else:
+            files = self.files(records)
+
+        def change() -> None:
+            for file in files:
+                set_pick(file, job.batch, job.address, picked=picked)
+
+        return change

@@ -19,11 +19,18 @@ gallery.clips = (() => {
 
   // The picture of a job's first file (or of the one named), or what there is to say instead.
   function picture(job, file = job.files?.[0]) {
-    if (file?.poster) return make("img", { src: `posters/${file.poster}`, alt: "", decoding: "async", draggable: "false" });
+    if (file?.poster) return poster(file);
     if (file?.media) return blank(isClip(file) ? "clip" : "image", "no poster");
     if (file) return blank("not on disk", "");
     const kept = job.earlier?.find((one) => one.files);
     return blank(state(job.state), job.failure ? state(job.failure) : kept ? `revision ${kept.revision} is there` : "");
+  }
+
+  // A server draws a poster when it is asked for, and answers with none where there is nothing to draw.
+  function poster(file) {
+    const made = make("img", { src: `posters/${file.poster}`, alt: "", decoding: "async", draggable: "false", "data-poster": file.poster });
+    made.addEventListener("error", () => { if (made.hasAttribute("src")) made.replaceWith(blank(isClip(file) ? "clip" : "image", "no poster")); });
+    return made;
   }
 
   function blank(word, more) {
