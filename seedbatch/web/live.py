@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,9 @@ _LARGEST_ORDER: Final = 4_096  # bytes that a pick may have
 _VIEWERS: Final = 200
 _GRACE: Final = 0.5  # seconds that requests on the wire get when it stops
 _SHOWABLE: Final = ("video/", "image/")
+# What strangers send is no news, and what the parser says of it is for nobody's terminal.
+_LOG: Final = logging.getLogger("seedbatch.web")
+_LOG.addHandler(logging.NullHandler())
 _KEPT: Final = {"Cache-Control": "private, max-age=31536000, immutable"}  # what is named by its content
 
 
@@ -48,13 +52,17 @@ class Place:
 
 
 class LivePage:
-    """Serves one ledger. `flags` are those that make another command mean it."""
+    """Serves one ledger. `flags` are those that make another command mean it.
+
+    `failed` is told what no answer to a request may be: the ledger cannot be read, or there is a bug.
+    """
 
     def __init__(self, lookout: Lookout, posters: PosterCache, flags: str) -> None:
         self._lookout, self._posters, self._flags = lookout, posters, flags
         self._assets = page.assets(live=True)
         self._artists = ThreadPoolExecutor(os.cpu_count(), "posters")
         self._viewers = 0
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._gate = Gate("", 0)
 
     async def serve(self, place: Place, stack: AsyncExitStack) -> Place:
@@ -71,7 +79,9 @@ class LivePage:
         application.router.add_get("/posters/{name}", self._poster, allow_head=False)
         application.router.add_post("/picks", self._pick)
         application.on_shutdown.append(self._end)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_GRACE, handler_cancellation=True)
+        runner = web.AppRunner(
+            application, access_log=None, logger=_LOG, shutdown_timeout=_GRACE, handler_cancellation=True
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         stack.callback(self._artists.shutdown, wait=False, cancel_futures=True)
@@ -94,12 +104,18 @@ class LivePage:
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Nobody gets past who calls the page by a strange name; every answer says what it may be used for."""
         hosts = request.headers.getall("Host", [])
+        if len(hosts) != 1 or not self._gate.admits(hosts[0]):
+            raise web.HTTPMisdirectedRequest(text="This page answers to its own address only.\n", headers=HEADERS)
         try:
-            if len(hosts) != 1 or not self._gate.admits(hosts[0]):
-                raise web.HTTPMisdirectedRequest(text="This page answers to its own address only.\n")
             response = await handler(request)
         except web.HTTPException as error:
             error.headers.update(HEADERS)
+            raise
+        except ConnectionError:
+            raise  # nobody reads the answer any more
+        except Exception as error:
+            if not self.failed.done():
+                self.failed.set_exception(error)
             raise
         if not response.prepared:
             for name, value in HEADERS.items():

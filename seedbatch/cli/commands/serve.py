@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from seedbatch.ports import Records
     from seedbatch.settings import Settings
+    from seedbatch.web.live import LivePage
     from seedbatch.web.lookout import Lookout
 
 DEFAULT_BIND = "127.0.0.1:8788"
@@ -100,18 +101,21 @@ async def _serve(settings: Settings, bind: Bind, batches: tuple[str, ...], picks
         click.echo(place.url)
         if not posters.drawing:
             say("Posters need the video extra: pip install 'seedbatch[video]'")
-        await _until(stopped, lookout)
+        await _until(stopped, lookout, page)
     return Exit.INTERRUPTED
 
 
-async def _until(stopped: asyncio.Event, lookout: Lookout) -> None:
-    """Until somebody stops it, or the ledger cannot be read any more."""
+async def _until(stopped: asyncio.Event, lookout: Lookout, page: LivePage) -> None:
+    """Until somebody stops it, or it cannot go on."""
     import asyncio
 
-    watching = asyncio.create_task(lookout.watch())
-    waiting = asyncio.create_task(stopped.wait())
-    done, open_ = await asyncio.wait({watching, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    for task in open_:
-        task.cancel()
-    if watching in done:
-        watching.result()
+    ends: set[asyncio.Future[Any]] = {
+        asyncio.create_task(lookout.watch()),
+        asyncio.create_task(stopped.wait()),
+        page.failed,
+    }
+    done, others = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for other in others:
+        other.cancel()
+    for ended in done:
+        ended.result()
