@@ -51,7 +51,7 @@ def present(connection: sqlite3.Connection, scope: Scope, most: int) -> list[int
 
 def _urgent_then_latest(connection: sqlite3.Connection, names: str | None, most: int) -> list[int]:
     urgent = "j.state IN ('in_doubt', 'succeeded') AND ? >= 0 ORDER BY j.state"
-    recent = "SELECT job_id FROM (SELECT job_id FROM events ORDER BY seq DESC LIMIT 4 * ?)"
+    recent = "SELECT job_id FROM events WHERE seq > (SELECT max(seq) FROM events) - 4 * ?"
     latest = f"j.id IN ({recent}) ORDER BY j.updated_at DESC"
     found: dict[int, None] = {}
     for which in (urgent, latest):

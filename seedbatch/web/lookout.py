@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,7 @@ _FRAMES: Final = 64  # that are kept for the next viewer
 _EVENTS: Final = 100  # that a page begins with, or hears of at once
 _ENDINGS: Final = 200
 _GOES_ON: Final = 10.0  # seconds after which the expected end is told anew, though nothing happened
+_MARK: Final = re.compile(r"([0-9a-f]+)-([0-9]{1,18})")  # a ledger, and how far somebody saw it
 
 
 class Picking(Protocol):
@@ -161,6 +163,7 @@ class Lookout:
             self._records = None
         if self._records is None:
             self._records, self._opened = self._opening(), found
+            self._looked = 0.0  # its numbers may be those of the one before
         return self._records
 
     def _nothing(self) -> Sight:
@@ -190,8 +193,8 @@ class Lookout:
 
     async def follow(self, after: str) -> AsyncGenerator[bytes]:
         """What a viewer is sent as long as it reads: everything, or what came behind `after`, and then what comes."""
-        ledger, _, number = after.rpartition("-")
-        cursor = int(number) if number.isascii() and number.isdigit() else 0
+        mark = _MARK.fullmatch(after)
+        ledger, cursor = (mark[1], int(mark[2])) if mark else ("", 0)
         progress = picks = b""
         yield b"retry: 2000\n\n"
         while not self._over:
