@@ -94,6 +94,8 @@ def test_a_job_is_told_in_full_and_its_command_runs(look, made):
             assert words in told
         command = page.inner_text(".told code >> text=seedbatch show")
         assert command == "seedbatch show 'autumn/river[ratio=16:9,season=spring]' --sandbox"
+        choice = page.inner_text(".told code >> text=seedbatch pick")
+        assert choice == "seedbatch pick 'autumn/river[ratio=16:9,season=spring]' --sandbox"
         program = [str(Path(sys.executable).with_name("seedbatch")), *shlex.split(command)[1:]]
         shown = subprocess.run(program, cwd=made, capture_output=True, text=True, check=True).stdout
         assert page.inner_text(".told code >> text=/^[0-9a-f]{64}$/") in shown
