@@ -26,11 +26,36 @@ gallery.clips = (() => {
     return blank(state(job.state), job.failure ? state(job.failure) : kept ? `revision ${kept.revision} is there` : "");
   }
 
-  // A server draws a poster when it is asked for, and answers with none where there is nothing to draw.
+  // Drawn by ourselves, at the size shown: of images, Chromium keeps a thousand decoded ones that nobody looks at any more.
   function poster(file) {
-    const made = make("img", { src: `posters/${file.poster}`, alt: "", decoding: "async", draggable: "false", "data-poster": file.poster });
-    made.addEventListener("error", () => { if (made.hasAttribute("src")) made.replaceWith(blank(isClip(file) ? "clip" : "image", "no poster")); });
+    const made = make("canvas.poster", { width: 0, height: 0, "aria-hidden": "true", "data-poster": file.poster });
+    const image = new Image();
+    image.addEventListener("load", () => paint(made, image).catch(() => none(made, file)));
+    image.addEventListener("error", () => none(made, file));
+    image.src = `posters/${file.poster}`;
     return made;
+  }
+
+  async function paint(made, image) {
+    if (!made.isConnected) return;
+    const fit = Math.min(made.clientWidth / image.naturalWidth, made.clientHeight / image.naturalHeight) * devicePixelRatio;
+    const scale = fit > 0 ? Math.min(1, fit) : 1;
+    const size = { resizeWidth: Math.ceil(image.naturalWidth * scale), resizeHeight: Math.ceil(image.naturalHeight * scale), resizeQuality: "high" };
+    const bitmap = await createImageBitmap(image, size);
+    image.removeAttribute("src");
+    if (made.isConnected) {
+      Object.assign(made, { width: bitmap.width, height: bitmap.height });
+      made.getContext("2d").drawImage(bitmap, 0, 0);
+    }
+    bitmap.close();
+  }
+
+  // A server draws a poster when it is asked for, and answers with none where there is nothing to draw.
+  const none = (made, file) => made.replaceWith(blank(isClip(file) ? "clip" : "image", "no poster"));
+
+  // Lets go of its pixels at once, not when the collector comes by.
+  function forget(node) {
+    for (const made of node.querySelectorAll("canvas")) Object.assign(made, { width: 0, height: 0 });
   }
 
   function blank(word, more) {
@@ -80,5 +105,5 @@ gallery.clips = (() => {
     return video;
   }
 
-  return { isClip, source, aspect, picture, hover, leave, release, full };
+  return { isClip, source, aspect, picture, forget, hover, leave, release, full };
 })();

@@ -150,14 +150,13 @@ gallery.sheet = (() => {
     }
   }
 
-  // Without its source an image lets go of its pixels at once, not when the collector comes by.
   function discard(index) {
     drop(nodes.get(index));
     nodes.delete(index);
   }
 
   function drop(node) {
-    for (const picture of node.querySelectorAll("img")) picture.removeAttribute("src");
+    gallery.clips.forget(node);
     node.remove();
   }
 
@@ -188,9 +187,9 @@ gallery.sheet = (() => {
     node.querySelector(".open").setAttribute("aria-label", told(job));
     node.querySelector(".caption").replaceWith(caption(job));
     const matte = node.querySelector(".matte");
-    const picture = matte.querySelector("img");
+    const picture = matte.querySelector(".poster");
     if (picture ? picture.dataset.poster !== job.files?.[0]?.poster : matte.childElementCount) {
-      picture?.removeAttribute("src");
+      gallery.clips.forget(matte);
       matte.replaceChildren();
     }
     if (gallery.picks) {

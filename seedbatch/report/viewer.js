@@ -28,6 +28,7 @@ gallery.viewer = (() => {
   function leave() {
     if (!dialog.childElementCount) return;
     dialog.querySelectorAll("video").forEach(gallery.clips.release);
+    gallery.clips.forget(dialog);
     dialog.replaceChildren();
     closed(index);
   }
@@ -65,6 +66,7 @@ gallery.viewer = (() => {
     for (const [one] of siblings()) told.set(one, tells(one));
     const focused = document.activeElement?.dataset?.does;
     dialog.querySelectorAll("video").forEach(gallery.clips.release);
+    gallery.clips.forget(dialog);
     const one = shown();
     const figures = beside ? takes() : [stand(one)];
     const stage = make("div.stage", { "data-state": one.state }, ...figures);

@@ -67,8 +67,8 @@ def moves(page: Page, selector: str) -> bool:
 
 def test_posters_are_there_and_a_clip_plays_while_it_is_pointed_at(look):
     with look() as page:
-        page.wait_for_function("() => [...document.querySelectorAll('.matte img')].every(one => one.complete)")
-        widths = page.evaluate("[...document.querySelectorAll('.matte img')].map(one => one.naturalWidth)")
+        page.wait_for_function("() => [...document.querySelectorAll('.poster')].every(one => one.width > 0)")
+        widths = page.evaluate("[...document.querySelectorAll('.poster')].map(one => one.width)")
         assert len(widths) >= 6
         assert min(widths) > 100
         page.hover(".card:nth-child(1) button")

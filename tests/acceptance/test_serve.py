@@ -105,9 +105,7 @@ def test_the_page_fills_while_a_run_works(browser, project):
         assert "2.02 of 40.00 USD, 11 of 40 submissions" in page.inner_text("#going")
         assert page.inner_text("h1") == "autumn"
         assert focused(page) == "river, completed"
-        page.wait_for_function(
-            "() => [...document.querySelectorAll('.matte img')].every(one => one.naturalWidth > 100)"
-        )
+        page.wait_for_function("() => [...document.querySelectorAll('.poster')].every(one => one.width > 100)")
         page.click("[data-view=events]")
         told = page.inner_text("#view-events")
         assert told.count("completed") == 10
