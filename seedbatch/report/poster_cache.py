@@ -30,6 +30,11 @@ class PosterCache:
                 self._remember(line)
         self.drawing = posters.available()
 
+    @property
+    def drawn(self) -> int:
+        """Of how many files it is known what they look like, or that they cannot be drawn."""
+        return len(self._facts)
+
     def facts(self, artifact: Artifact) -> Facts | None:
         """What was learned of a file when its poster was drawn; None before."""
         return self._facts.get(artifact.sha256)

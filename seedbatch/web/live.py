@@ -23,6 +23,7 @@ from seedbatch.report.live import artifact_named
 from seedbatch.report.poster_cache import PosterCache
 from seedbatch.web.gate import FILE_POLICY, HEADERS, Gate, is_own
 from seedbatch.web.lookout import Lookout
+from seedbatch.web.viewers import Viewers
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -59,9 +60,10 @@ class LivePage:
 
     def __init__(self, lookout: Lookout, posters: PosterCache, flags: str) -> None:
         self._lookout, self._posters, self._flags = lookout, posters, flags
+        self._viewers = Viewers(lookout, posters)
         self._assets = page.assets(live=True)
         self._artists = ThreadPoolExecutor(os.cpu_count(), "posters")
-        self._viewers = 0
+        self._looking = 0
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._gate = Gate("", 0)
 
@@ -137,10 +139,10 @@ class LivePage:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """Everything, and then what changes. `Last-Event-ID` tells how far a page that was cut off had come."""
-        if self._viewers >= _VIEWERS:
+        if self._looking >= _VIEWERS:
             raise web.HTTPServiceUnavailable(text="So many look already.\n")
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
-        self._viewers += 1
+        self._looking += 1
         try:
             await response.prepare(request)
             async with aclosing(self._frames(request)) as frames:
@@ -149,11 +151,11 @@ class LivePage:
         except ConnectionError:
             pass  # it looks no more
         finally:
-            self._viewers -= 1
+            self._looking -= 1
         return response
 
     def _frames(self, request: web.Request) -> AsyncGenerator[bytes]:
-        return self._lookout.follow(request.headers.get("Last-Event-ID", ""))
+        return self._viewers.follow(request.headers.get("Last-Event-ID", ""))
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
         """A file that the ledger tells of, whole or the part that is asked for."""

@@ -360,6 +360,14 @@ def test_a_part_of_a_clip(address, clip):
     assert ask(address, "GET", path, headers={"Range": f"bytes={len(whole)}-"})[0] == 416
 
 
+def test_a_poster_is_drawn_when_somebody_looks(address, clip):
+    status, body, headers = ask(address, "GET", clip[0].replace("/media/", "/posters/"))
+    assert (status, headers["Content-Type"], body[:2]) == (200, "image/jpeg", b"\xff\xd8")
+    told = begun(address)["cards"][0]["files"][0]  # and what was learned of the clip is told from then on
+    assert told["size"][0] > told["size"][1] > 0
+    assert told["seconds"] == pytest.approx(4, abs=0.5)
+
+
 def test_nothing_else_of_the_disk_can_be_reached(address, clip, applied):
     path, whole = clip
     secret = applied.folder / "secret.mp4"

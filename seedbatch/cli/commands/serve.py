@@ -85,7 +85,6 @@ async def _serve(settings: Settings, bind: Bind, batches: tuple[str, ...], picks
         settings.ledger,
         lambda: opening.pop()(settings) if opening else open_records(settings),
         Picker(settings, picks),
-        posters,
         batches or None,
     )
     stopped = asyncio.Event()

@@ -17,8 +17,9 @@ from seedbatch.ledger.reader import SqliteRecords
 from seedbatch.ledger.sqlite import SqliteLedger
 from seedbatch.report.poster_cache import PosterCache
 from seedbatch.settings import load
-from seedbatch.web import lookout as module
+from seedbatch.web import viewers as module
 from seedbatch.web.lookout import Lookout
+from seedbatch.web.viewers import Viewers
 
 
 class Project:
@@ -64,10 +65,15 @@ async def lookout(project, tmp_path):
     def opening():
         return SqliteRecords(project.path) if project.path.exists() else None
 
-    made = Lookout(project.path, opening, Picker(load({}, {}, tmp_path), None), PosterCache(tmp_path / "posters"), None)
+    made = Lookout(project.path, opening, Picker(load({}, {}, tmp_path), None), None)
     yield made
     await made.end()
     await made.close()
+
+
+@pytest.fixture
+def viewers(lookout, tmp_path):
+    return Viewers(lookout, PosterCache(tmp_path / "posters"))
 
 
 async def read(frames, until):
@@ -86,9 +92,9 @@ def jobs(told):
     return [(card["address"], card["state"]) for kind, cards, _ in told if kind == "cards" for card in cards]
 
 
-async def test_a_page_that_was_there_before_the_ledger(project, lookout):
+async def test_a_page_that_was_there_before_the_ledger(project, lookout, viewers):
     await lookout.look()
-    async with aclosing(lookout.follow("")) as frames:
+    async with aclosing(viewers.follow("")) as frames:
         assert await read(frames, "progress") == [("progress", {"none": True}, "")]
         await project.want("a", "b")
         await lookout.look()
@@ -97,20 +103,20 @@ async def test_a_page_that_was_there_before_the_ledger(project, lookout):
         assert [says["counts"] for kind, says, _ in told if kind == "progress"] == [{"pending": 2}]
 
 
-async def test_only_what_changed_is_sent(project, lookout):
+async def test_only_what_changed_is_sent(project, lookout, viewers):
     await project.want("a", "b", "c")
     await lookout.look()
-    async with aclosing(lookout.follow("")) as frames:
+    async with aclosing(viewers.follow("")) as frames:
         await read(frames, "ready")
         await project.submit(1)
         await lookout.look()
         assert jobs(await read(frames, "seen")) == [("a", "submitting")]
 
 
-async def test_who_reads_slowly_gets_what_came_to_be(project, lookout):
+async def test_who_reads_slowly_gets_what_came_to_be(project, lookout, viewers):
     await project.want("a", "b", "c")
     await lookout.look()
-    async with aclosing(lookout.follow("")) as slow, aclosing(lookout.follow("")) as quick:
+    async with aclosing(viewers.follow("")) as slow, aclosing(viewers.follow("")) as quick:
         await read(slow, "ready")
         await read(quick, "ready")
         for submission in await project.submit(2):
@@ -124,27 +130,27 @@ async def test_who_reads_slowly_gets_what_came_to_be(project, lookout):
         assert [kind for kind, _, _ in told].count("progress") == 1
 
 
-async def test_it_goes_on_where_it_was(project, lookout):
+async def test_it_goes_on_where_it_was(project, lookout, viewers):
     await project.want("a", "b")
     await lookout.look()
-    async with aclosing(lookout.follow("")) as frames:
+    async with aclosing(viewers.follow("")) as frames:
         *_, (_, _, number) = await read(frames, "ready")
     await project.submit(1)
     await lookout.look()
-    async with aclosing(lookout.follow(number)) as frames:
+    async with aclosing(viewers.follow(number)) as frames:
         told = await read(frames, "seen")
         assert jobs(told) == [("a", "submitting")]
-    async with aclosing(lookout.follow(told[-1][2])) as frames:
+    async with aclosing(viewers.follow(told[-1][2])) as frames:
         assert [kind for kind, _, _ in await read(frames, "picks")] == ["progress", "picks"]
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(frames), 0.1)
 
 
 @pytest.mark.parametrize("number", ["0123456789ab-3", "-", "x", "x-x", "0123456789ab-99999999999999999999", "\u202e-1"])
-async def test_a_number_of_another_ledger_begins_anew(project, lookout, number):
+async def test_a_number_of_another_ledger_begins_anew(project, lookout, viewers, number):
     await project.want("a")
     await lookout.look()
-    async with aclosing(lookout.follow(number)) as frames:
+    async with aclosing(viewers.follow(number)) as frames:
         kinds = {"again", "ready"}
         async for frame in frames:
             if (kind := frame.decode().partition("\n")[0].removeprefix("event: ")) in kinds:
@@ -152,10 +158,10 @@ async def test_a_number_of_another_ledger_begins_anew(project, lookout, number):
         assert kind in kinds
 
 
-async def test_a_ledger_that_was_replaced_begins_anew(project, lookout):
+async def test_a_ledger_that_was_replaced_begins_anew(project, lookout, viewers):
     await project.want("a")
     await lookout.look()
-    async with aclosing(lookout.follow("")) as frames:
+    async with aclosing(viewers.follow("")) as frames:
         await read(frames, "ready")
         await project.lose()
         for leftover in project.path.parent.iterdir():
@@ -166,34 +172,34 @@ async def test_a_ledger_that_was_replaced_begins_anew(project, lookout):
         await read(frames, "again")
 
 
-async def test_who_missed_too_much_begins_anew(project, lookout, monkeypatch):
-    monkeypatch.setattr(module, "_MOST", 3)
+async def test_who_missed_too_much_begins_anew(project, lookout, viewers, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 3)
     await project.want("a", "b")
     await lookout.look()
-    async with aclosing(lookout.follow("")) as frames:
+    async with aclosing(viewers.follow("")) as frames:
         await read(frames, "ready")
         await project.want("a", "b", "c", "d", "e", "f")
         await lookout.look()
         await read(frames, "again")
-    async with aclosing(lookout.follow("")) as frames:
+    async with aclosing(viewers.follow("")) as frames:
         assert len(jobs(await read(frames, "ready"))) == 3
 
 
-async def test_many_viewers_share_what_is_made_for_them(project, lookout):
+async def test_many_viewers_share_what_is_made_for_them(project, lookout, viewers):
     await project.want("a", "b")
     await lookout.look()
-    streams = [lookout.follow("") for _ in range(50)]
+    streams = [viewers.follow("") for _ in range(50)]
     told = await asyncio.gather(*(read(frames, "ready") for frames in streams))
     assert {tuple(jobs(one)) for one in told} == {(("a", "pending"), ("b", "pending"))}
-    assert len(lookout._frames) == 2  # the cards and the events, once each
+    assert len(viewers._frames) == 2  # the cards and the events, once each
     for frames in streams:
         await frames.aclose()
 
 
-async def test_who_looks_when_it_ends_is_let_go(project, lookout):
+async def test_who_looks_when_it_ends_is_let_go(project, lookout, viewers):
     await project.want("a")
     await lookout.look()
-    frames = lookout.follow("")
+    frames = viewers.follow("")
     await read(frames, "ready")
     waiting = asyncio.create_task(anext(frames, None))
     await asyncio.sleep(0)
