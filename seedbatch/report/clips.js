@@ -29,20 +29,42 @@ gallery.clips = (() => {
   // Drawn by ourselves, at the size shown: of images, Chromium keeps a thousand decoded ones that nobody looks at any more.
   function poster(file) {
     const made = make("canvas.poster", { width: 0, height: 0, "aria-hidden": "true", "data-poster": file.poster });
-    const image = new Image();
-    image.addEventListener("load", () => paint(made, image).catch(() => none(made, file)));
-    image.addEventListener("error", () => none(made, file));
-    image.src = `posters/${file.poster}`;
+    wanted.push([made, file]);
+    queueMicrotask(fetchNext);
     return made;
   }
 
+  // A few images fetch all posters in turn, and none that went out of sight before its turn came.
+  const idle = Array.from({ length: 4 }, () => new Image());
+  const wanted = [];
+
+  function fetchNext() {
+    while (idle.length && wanted.length) {
+      const [made, file] = wanted.shift();
+      if (made.isConnected) fetchPoster(idle.pop(), made, file);
+    }
+  }
+
+  async function fetchPoster(image, made, file) {
+    try {
+      await new Promise((done, failed) => {
+        Object.assign(image, { onload: done, onerror: failed, src: `posters/${file.poster}` });
+      });
+      await paint(made, image);
+    } catch {
+      none(made, file);
+    }
+    Object.assign(image, { onload: null, onerror: null });
+    image.removeAttribute("src");
+    idle.push(image);
+    fetchNext();
+  }
+
   async function paint(made, image) {
-    if (!made.isConnected) return;
     const fit = Math.min(made.clientWidth / image.naturalWidth, made.clientHeight / image.naturalHeight) * devicePixelRatio;
     const scale = fit > 0 ? Math.min(1, fit) : 1;
     const size = { resizeWidth: Math.ceil(image.naturalWidth * scale), resizeHeight: Math.ceil(image.naturalHeight * scale), resizeQuality: "high" };
     const bitmap = await createImageBitmap(image, size);
-    image.removeAttribute("src");
     if (made.isConnected) {
       Object.assign(made, { width: bitmap.width, height: bitmap.height });
       made.getContext("2d").drawImage(bitmap, 0, 0);
