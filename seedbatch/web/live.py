@@ -93,7 +93,7 @@ class LivePage:
         except OSError as error:
             raise UsageError(
                 f"cannot serve at {place.host}:{place.port}: {error.strerror or error}",
-                hint=f"another port: seedbatch serve --bind {place.host}:{place.port + 1}{self._flags}",
+                hint=f"take another port, or 0 for a free one: seedbatch serve --bind {place.host}:0{self._flags}",
             ) from error
         _, port = runner.addresses[0][:2]
         self._gate = Gate(place.host, port)

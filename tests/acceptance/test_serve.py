@@ -410,7 +410,7 @@ def test_a_port_that_is_taken(project):
         port = server.getsockname()[1]
         done = project.run("serve", "--bind", f"127.0.0.1:{port}", code=2)
     assert f"cannot serve at 127.0.0.1:{port}" in done.stderr
-    assert f"seedbatch serve --bind 127.0.0.1:{port + 1}" in done.stderr
+    assert "seedbatch serve --bind 127.0.0.1:0" in done.stderr
     assert done.stdout == ""
     assert list(project.folder.iterdir()) == []
 
