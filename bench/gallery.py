@@ -205,10 +205,11 @@ def without_posters(folder: Path) -> float:
 def opened(browser: Browser, gallery: Path) -> tuple[Page, dict[str, float]]:
     """A page with all its jobs, and its milliseconds: first paint, first poster, all jobs counted."""
     page = browser.new_context(viewport={"width": 1360, "height": 860}).new_page()
-    # An image has arrived: resources from disk have no times of their own.
+    # A poster is a canvas, and has a size once it is drawn.
     page.add_init_script(
-        "document.addEventListener('load', ({target}) => {"
-        " if (target.localName === 'img') window.poster ??= performance.now() }, true)"
+        "const look = () => {"
+        " if (document.querySelector('canvas.poster:not([width=\"0\"])')) window.poster = performance.now();"
+        " else requestAnimationFrame(look) }; requestAnimationFrame(look)"
     )
     page.goto((gallery / "index.html").as_uri(), wait_until="commit")
     page.wait_for_selector("html[data-ready]", timeout=60_000)

@@ -21,8 +21,10 @@ from seedbatch.domain.records import (
     BatchTally,
     History,
     Identity,
+    Notable,
     Occurrence,
     Paid,
+    Pulse,
     RecordedJob,
     Sharer,
     Standings,
@@ -443,7 +445,42 @@ class Ledger(
         ...
 
 
-class Records(Protocol):
+class Changes(Protocol):
+    """What those ask who look on while others write: often, and of a ledger of any size."""
+
+    def pulse(self) -> Pulse:
+        """Whether something changed, and how far the events are."""
+        ...
+
+    def tally(self, scope: Scope) -> Sequence[BatchTally]:
+        """Counts by state of each batch, batches by name."""
+        ...
+
+    def present(self, scope: Scope, most: int) -> list[int]:
+        """The latest revisions of up to `most` jobs, in the manifest's order.
+
+        Where there are more, those that wait for a person or for their files come before those that changed last.
+        """
+        ...
+
+    def touched(self, since: int, until: int, scope: Scope, most: int) -> list[int]:
+        """Up to `most` revisions that the events behind `since`, up to `until`, tell of."""
+        ...
+
+    def family(self, job_ids: Iterable[int]) -> Mapping[int, int]:
+        """All revisions of the jobs that these are revisions of, each with its place in the manifest."""
+        ...
+
+    def notable(self, since: int, until: int, scope: Scope, most: int) -> list[Notable]:
+        """The latest `most` notable events behind `since`, up to `until`, oldest first."""
+        ...
+
+    def endings(self, scope: Scope, most: int) -> list[datetime]:
+        """When the latest jobs came to an end, up to `most` of them, the latest first."""
+        ...
+
+
+class Records(Changes, Protocol):
     """The ledger for those who only read; never blocked by a writer, never blocking one."""
 
     def identity(self) -> Identity:

@@ -21,6 +21,7 @@ COMMANDS = {
     "list": "List jobs, one a line.",
     "show": "Tell the whole story of a job.",
     "report": "Write a gallery of the clips, as one folder of HTML.",
+    "serve": "Show the gallery in a browser while it fills.",
     "log": "List runs: when, who, what they did and what it cost.",
     "diff": "Tell what changed between two runs, or two commits.",
     "pick": "Choose takes, or list the chosen ones.",

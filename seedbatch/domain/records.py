@@ -161,6 +161,27 @@ class Occurrence:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulse:
+    """How far a ledger is: `commits` changes with what others write, `last` is the number of its last event."""
+
+    commits: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notable:
+    """An event that somebody who looks on wants to hear of, and whose it is."""
+
+    seq: int
+    at: datetime
+    type: str
+    job_id: int
+    batch: str
+    address: str
+    data: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
 class BatchTally:
     """How many jobs of a batch are in each state; earlier revisions that are still unfinished count as well."""
 

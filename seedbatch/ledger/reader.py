@@ -21,11 +21,14 @@ from seedbatch.domain.progress import Progress
 from seedbatch.domain.records import (
     Accounts,
     Artifact,
+    BatchTally,
     ExtraTask,
     History,
     Identity,
+    Notable,
     Occurrence,
     Paid,
+    Pulse,
     RecordedJob,
     Sharer,
     Standing,
@@ -35,7 +38,7 @@ from seedbatch.domain.records import (
 from seedbatch.domain.runs import Move, RecordedRun
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import FailureClass, JobState
-from seedbatch.ledger import biography, runs
+from seedbatch.ledger import biography, changes, runs
 from seedbatch.ledger.declaration import known_jobs, revisions
 from seedbatch.ledger.histories import histories
 from seedbatch.ledger.moves import moves
@@ -251,6 +254,38 @@ class SqliteRecords:
             for before, after, amended in chunk:
                 then, later = (None if job_id is None else jobs[job_id] for job_id in (before, after))
                 yield Move(then, later, amended)
+
+    # -- for those who look on ------------------------------------------------------------------------------------
+
+    def pulse(self) -> Pulse:
+        """Whether something changed, and how far the events are."""
+        return changes.pulse(self._connection)
+
+    def tally(self, scope: Scope) -> list[BatchTally]:
+        """Counts by state of each batch, batches by name."""
+        return tallies(self._connection, scope)
+
+    def present(self, scope: Scope, most: int) -> list[int]:
+        """The latest revisions of up to `most` jobs, in the manifest's order."""
+        return changes.present(self._connection, scope, most)
+
+    def touched(self, since: int, until: int, scope: Scope, most: int) -> list[int]:
+        """Up to `most` revisions that the events behind `since`, up to `until`, tell of."""
+        return changes.touched(self._connection, since, until, scope, most)
+
+    def family(self, job_ids: Iterable[int]) -> dict[int, int]:
+        """All revisions of the jobs that these are revisions of, each with its place in the manifest."""
+        return changes.family(self._connection, job_ids)
+
+    def notable(self, since: int, until: int, scope: Scope, most: int) -> list[Notable]:
+        """The latest `most` notable events behind `since`, up to `until`, oldest first."""
+        return changes.notable(self._connection, since, until, scope, most)
+
+    def endings(self, scope: Scope, most: int) -> list[datetime]:
+        """When the latest jobs came to an end, up to `most` of them, the latest first."""
+        return changes.endings(self._connection, scope, most)
+
+    # -- rows -----------------------------------------------------------------------------------------------------
 
     def _select(self, clause: str, values: tuple[Any, ...]) -> Iterator[RecordedJob]:
         cursor = self._connection.cursor()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePath
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.money import Money
-from seedbatch.domain.records import Artifact, History, RecordedAttempt, RecordedJob
+from seedbatch.domain.records import Artifact, History, RecordedAttempt, RecordedJob, Standing
 
 # Control characters except tab and line feed, marks that turn the reading direction around, halves of characters.
 _HOSTILE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -40,6 +40,16 @@ class Entry:
 
     job: RecordedJob
     earlier: tuple[RecordedJob, ...] = ()
+
+    @classmethod
+    def of(cls, revisions: Iterable[RecordedJob]) -> Entry | None:
+        """What the revisions of one job come to, the latest last; None where only replaced ones are among them."""
+        jobs = list(revisions)
+        present = [job for job in jobs if job.standing is not Standing.SUPERSEDED]
+        if not present:
+            return None
+        job = present[-1]
+        return cls(job, tuple(sorted((one for one in jobs if one.job_id != job.job_id), key=lambda one: -one.revision)))
 
     @property
     def revisions(self) -> tuple[RecordedJob, ...]:

@@ -19,11 +19,65 @@ gallery.clips = (() => {
 
   // The picture of a job's first file (or of the one named), or what there is to say instead.
   function picture(job, file = job.files?.[0]) {
-    if (file?.poster) return make("img", { src: `posters/${file.poster}`, alt: "", decoding: "async", draggable: "false" });
+    if (file?.poster) return poster(file);
     if (file?.media) return blank(isClip(file) ? "clip" : "image", "no poster");
     if (file) return blank("not on disk", "");
     const kept = job.earlier?.find((one) => one.files);
     return blank(state(job.state), job.failure ? state(job.failure) : kept ? `revision ${kept.revision} is there` : "");
+  }
+
+  // Drawn by ourselves, at the size shown: of images, Chromium keeps a thousand decoded ones that nobody looks at any more.
+  function poster(file) {
+    const made = make("canvas.poster", { width: 0, height: 0, "aria-hidden": "true", "data-poster": file.poster });
+    wanted.push([made, file]);
+    queueMicrotask(fetchNext);
+    return made;
+  }
+
+  // A few images fetch all posters in turn, and none that went out of sight before its turn came.
+  const idle = Array.from({ length: 4 }, () => new Image());
+  const wanted = [];
+
+  function fetchNext() {
+    while (idle.length && wanted.length) {
+      const [made, file] = wanted.shift();
+      if (made.isConnected) fetchPoster(idle.pop(), made, file);
+    }
+  }
+
+  async function fetchPoster(image, made, file) {
+    try {
+      await new Promise((done, failed) => {
+        Object.assign(image, { onload: done, onerror: failed, src: `posters/${file.poster}` });
+      });
+      await paint(made, image);
+    } catch {
+      none(made, file);
+    }
+    Object.assign(image, { onload: null, onerror: null });
+    image.removeAttribute("src");
+    idle.push(image);
+    fetchNext();
+  }
+
+  async function paint(made, image) {
+    const fit = Math.min(made.clientWidth / image.naturalWidth, made.clientHeight / image.naturalHeight) * devicePixelRatio;
+    const scale = fit > 0 ? Math.min(1, fit) : 1;
+    const size = { resizeWidth: Math.ceil(image.naturalWidth * scale), resizeHeight: Math.ceil(image.naturalHeight * scale), resizeQuality: "high" };
+    const bitmap = await createImageBitmap(image, size);
+    if (made.isConnected) {
+      Object.assign(made, { width: bitmap.width, height: bitmap.height });
+      made.getContext("2d").drawImage(bitmap, 0, 0);
+    }
+    bitmap.close();
+  }
+
+  // A server draws a poster when it is asked for, and answers with none where there is nothing to draw.
+  const none = (made, file) => made.replaceWith(blank(isClip(file) ? "clip" : "image", "no poster"));
+
+  // Lets go of its pixels at once, not when the collector comes by.
+  function forget(node) {
+    for (const made of node.querySelectorAll("canvas")) Object.assign(made, { width: 0, height: 0 });
   }
 
   function blank(word, more) {
@@ -73,5 +127,5 @@ gallery.clips = (() => {
     return video;
   }
 
-  return { isClip, source, aspect, picture, hover, leave, release, full };
+  return { isClip, source, aspect, picture, forget, hover, leave, release, full };
 })();

@@ -14,6 +14,7 @@ gallery.filter = (() => {
     if (job.facets) return job.facets;
     const found = { batch: [job.batch], state: [state(job.state)], model: [job.model] };
     if (job.failure) found["failed because of"] = [state(job.failure)];
+    if (gallery.picks?.has(job)) found.picked = ["picked"];
     if (job.standing) found.standing = ["no longer in the manifest"];
     if (job.tags) found.tag = job.tags;
     for (const [name, value] of Object.entries(job.axes ?? {})) (found[`${name}=`] ??= []).push(gallery.words.value(value));
@@ -87,13 +88,13 @@ gallery.filter = (() => {
     words = (text.toLowerCase().match(/"[^"]+"?|\S+/g) ?? []).map((word) => word.replaceAll('"', "")).filter(Boolean);
   }
 
-  const FIRST = ["state", "failed because of", "batch", "tag", "model", "standing"];
+  const FIRST = ["state", "picked", "failed because of", "batch", "tag", "model", "standing"];
   const place = (facet) => (FIRST.includes(facet) ? FIRST.indexOf(facet) : FIRST.length);
 
   // The rail. A facet in which all jobs agree says nothing, and is left out.
   function render(jobs, into, changed) {
     const focused = document.activeElement?.dataset?.facet && [document.activeElement.dataset.facet, document.activeElement.dataset.value];
-    const all = [...counts(jobs)].filter(([facet, values]) => values.size > 1 || chosen.has(facet) || ["standing", "failed because of"].includes(facet));
+    const all = [...counts(jobs)].filter(([facet, values]) => values.size > 1 || chosen.has(facet) || ["standing", "failed because of", "picked"].includes(facet));
     all.sort(([one], [other]) => place(one) - place(other) || (one < other ? -1 : 1));
     into.replaceChildren(...all.map(([facet, values]) => fieldset(facet, values, changed)));
     if (focused) [...into.querySelectorAll("button")].find((one) => one.dataset.facet === focused[0] && one.dataset.value === focused[1])?.focus();

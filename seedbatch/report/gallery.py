@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from seedbatch.domain.records import Artifact, RecordedJob, Standing
+from seedbatch.domain.records import Artifact, RecordedJob
 from seedbatch.domain.selection import Choice
 from seedbatch.ports import Records, Scope
 from seedbatch.report import page
@@ -88,11 +88,11 @@ def _entries(records: Records, choice: Choice, scope: Scope) -> Iterable[Entry]:
     for job in records.select(choice, scope):
         found.setdefault((job.batch, job.base, job.take), []).append(job)
     for revisions in found.values():
-        present = [job for job in revisions if job.standing is not Standing.SUPERSEDED]
-        if not present:
+        entry = Entry.of(revisions)
+        if entry is None:
             continue  # only an earlier revision is chosen
-        job = present[-1]
-        if len(revisions) < job.revision:
-            revisions = [one for one in records.find(f"{job.batch}/{job.address}") if one.batch == job.batch]  # noqa: PLW2901
-        earlier = sorted((one for one in revisions if one.job_id != job.job_id), key=lambda one: -one.revision)
-        yield Entry(job, tuple(earlier))
+        if len(revisions) < entry.job.revision:
+            job = entry.job
+            entry = Entry.of(one for one in records.find(f"{job.batch}/{job.address}") if one.batch == job.batch)
+        if entry is not None:
+            yield entry

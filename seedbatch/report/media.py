@@ -21,8 +21,13 @@ _EXTENSION: Final = re.compile(r"\.[a-z0-9]{1,8}")
 
 def media_name(artifact: Artifact) -> str:
     """What a file is called in a report: one content is one file, however many jobs share it."""
-    extension = PurePath(artifact.path).suffix.lower()
-    return f"media/{artifact.sha256}{extension if _EXTENSION.fullmatch(extension) else ''}"
+    return f"media/{artifact.sha256}{extension(artifact)}"
+
+
+def extension(artifact: Artifact) -> str:
+    """`.mp4`; empty where the file has none that a browser would know."""
+    found = PurePath(artifact.path).suffix.lower()
+    return found if _EXTENSION.fullmatch(found) else ""
 
 
 def poster_name(artifact: Artifact) -> str:
@@ -40,19 +45,20 @@ def bring(folder: ReportFolder, artifacts: Mapping[str, Artifact]) -> set[str]:
     for name, artifact in artifacts.items():
         if folder.has(name, artifact.bytes):
             there.add(name)
-        elif _is_whole(Path(artifact.path), artifact.bytes):
+        elif is_whole(artifact):
             with contextlib.suppress(FileNotFoundError, PermissionError):  # gone meanwhile, or not for us to read
                 folder.bring(name, Path(artifact.path))
                 there.add(name)
     return there
 
 
-def _is_whole(path: Path, size: int) -> bool:
+def is_whole(artifact: Artifact) -> bool:
+    """Whether a file is there as it was stored: itself, not a link to another, and of the same size."""
     try:
-        found = path.lstat()
+        found = Path(artifact.path).lstat()
     except OSError:
         return False
-    return stat.S_ISREG(found.st_mode) and found.st_size == size
+    return stat.S_ISREG(found.st_mode) and found.st_size == artifact.bytes
 
 
 def draw_posters(folder: ReportFolder, artifacts: Mapping[str, Artifact], told: Callable[[int, int], None]) -> int:

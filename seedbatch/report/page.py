@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from seedbatch.domain.moments import stamp
 from seedbatch.domain.money import Money
@@ -18,6 +18,7 @@ from seedbatch.report.folder import named
 _HERE: Final = Path(__file__).parent
 # In the order in which they need one another.
 SCRIPTS: Final = ("words", "filter", "layout", "sheet", "clips", "viewer", "attention", "charts", "gallery")
+LIVE: Final = ("picks", "live")  # what a page needs besides that has a server
 _MOST_NAMED: Final = 2
 
 
@@ -30,10 +31,11 @@ class Heading:
     now: datetime
 
 
-def assets() -> dict[str, bytes]:
+def assets(*, live: bool = False) -> dict[str, bytes]:
     """Style and scripts, by a name that tells the content."""
     found = {}
-    for stem, extension in (("gallery", "css"), *((name, "js") for name in SCRIPTS)):
+    names = (*SCRIPTS, *LIVE) if live else SCRIPTS
+    for stem, extension in (("gallery", "css"), *((name, "js") for name in names)):
         content = (_HERE / f"{stem}.{extension}").read_bytes()
         found[named("assets", stem, extension, content)] = content
     return found
@@ -41,22 +43,32 @@ def assets() -> dict[str, bytes]:
 
 def render(heading: Heading, entries: Sequence[Entry], *, assets: Sequence[str], data: Sequence[str]) -> bytes:
     """`index.html`."""
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - heavy
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((_HERE / "page.html").read_text(encoding="utf-8"))
-    text = template.render(
+    return _filled(
+        assets,
+        live=False,
         title=_title(entries),
         facts=_facts(entries),
         sandbox=heading.kind == "sandbox",
         place=heading.place,
         written=stamp(heading.now),
         total=len(entries),
-        styles=[name for name in assets if name.endswith(".css")],
-        scripts=[name for name in assets if name.endswith(".js")],
         data=list(data),
     )
-    return text.encode()
+
+
+def render_live(place: str, *, assets: Sequence[str]) -> bytes:
+    """The same page, empty: a server tells it what to show. `place` are the flags of its ledger."""
+    return _filled(assets, live=True, title="Contact sheet", facts=[], sandbox=False, place=place, total=0, data=[])
+
+
+def _filled(assets: Sequence[str], **values: Any) -> bytes:
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415 - heavy
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((_HERE / "page.html").read_text(encoding="utf-8"))
+    styles = [name for name in assets if name.endswith(".css")]
+    scripts = [name for name in assets if name.endswith(".js")]
+    return template.render(styles=styles, scripts=scripts, **values).encode()
 
 
 def _title(entries: Sequence[Entry]) -> str:

@@ -22,7 +22,7 @@ gallery.sheet = (() => {
     root.append(headings, list);
     addEventListener("scroll", draw, { passive: true });
     new ResizeObserver(() => { if (root.clientWidth !== width) arrange(); }).observe(root);
-    list.addEventListener("click", (event) => choose(event.target.closest(".card")));
+    list.addEventListener("click", (event) => { if (!event.target.closest(".pick")) choose(event.target.closest(".card")); });
     list.addEventListener("keydown", steer);
     list.addEventListener("focusin", (event) => { current = at(event.target.closest(".card")) ?? current; mark(); });
     list.addEventListener("pointerover", (event) => point(event));
@@ -35,6 +35,35 @@ gallery.sheet = (() => {
     arrange();
   }
 
+  // The same sheet after some jobs changed, came or went: cards stay where they can, with their pictures and the focus.
+  function renew(found, changed) {
+    const there = [...nodes].map(([index, node]) => [jobs[index], node]);
+    const focused = document.activeElement?.closest?.(".card") ? document.activeElement : null;
+    const now = jobs[current];
+    jobs = found;
+    current = Math.max(0, jobs.indexOf(now));
+    nodes.clear();
+    for (const [job, node] of there) {
+      const index = jobs.indexOf(job);
+      if (index < 0) {
+        drop(node);
+        continue;
+      }
+      nodes.set(index, node);
+      node.dataset.index = String(index);
+      node.setAttribute("aria-setsize", String(jobs.length));
+      node.setAttribute("aria-posinset", String(index + 1));
+      if (changed.has(job)) dress(node, job);
+    }
+    plan();
+    for (const [index, node] of nodes) node.style.transform = place(...position(index));
+    const sorted = [...nodes].sort((one, other) => one[0] - other[0]).map(([, node]) => node);
+    if (sorted.some((node, at_) => node !== list.children[at_])) list.append(...sorted);
+    draw();
+    if (focused?.isConnected) focused.focus({ preventScroll: true });
+    else if (focused) (nodes.get(current) ?? list.firstElementChild)?.querySelector("button").focus({ preventScroll: true });
+  }
+
   function resize(to) {
     size = to;
     const anchor = firstInView();
@@ -43,16 +72,20 @@ gallery.sheet = (() => {
   }
 
   function arrange() {
-    width = root.clientWidth;
-    if (!width) return;
-    const plan = gallery.layout(jobs, width, size);
-    rows = plan.rows;
-    root.style.height = `${plan.height}px`;
-    list.style.setProperty("--cell", `${plan.cell}px`);
-    list.style.setProperty("--frame", `${plan.frame}px`);
-    place = (row, column) => `translate(${column * plan.step}px, ${row.top}px)`;
+    if (!root.clientWidth) return;
+    plan();
     for (const index of nodes.keys()) discard(index);
     draw();
+  }
+
+  function plan() {
+    width = root.clientWidth;
+    const made = gallery.layout(jobs, width, size);
+    rows = made.rows;
+    root.style.height = `${made.height}px`;
+    list.style.setProperty("--cell", `${made.cell}px`);
+    list.style.setProperty("--frame", `${made.frame}px`);
+    place = (row, column) => `translate(${column * made.step}px, ${row.top}px)`;
   }
   let place = () => "";
 
@@ -117,12 +150,14 @@ gallery.sheet = (() => {
     }
   }
 
-  // Without its source an image lets go of its pixels at once, not when the collector comes by.
   function discard(index) {
-    const node = nodes.get(index);
-    for (const picture of node.querySelectorAll("img")) picture.removeAttribute("src");
-    node.remove();
+    drop(nodes.get(index));
     nodes.delete(index);
+  }
+
+  function drop(node) {
+    gallery.clips.forget(node);
+    node.remove();
   }
 
   function position(index) {
@@ -137,11 +172,30 @@ gallery.sheet = (() => {
   }
 
   function card(job, index) {
-    const button = make("button.open", { type: "button", tabindex: "-1", "aria-label": told(job) });
-    button.append(make("span.matte"), caption(job));
-    const node = make("li.card", { "data-state": job.state, "aria-setsize": String(jobs.length), "aria-posinset": String(index + 1) }, button);
+    const button = make("button.open", { type: "button", tabindex: "-1" });
+    button.append(make("span.matte"), make("span.caption"));
+    const node = make("li.card", { "aria-setsize": String(jobs.length), "aria-posinset": String(index + 1) }, button);
+    if (gallery.picks) node.append(gallery.picks.button(job, { tabindex: "-1" }));
     node.dataset.index = String(index);
+    dress(node, job);
     return node;
+  }
+
+  // What a card says of its job as it is now. A picture that is still the right one stays.
+  function dress(node, job) {
+    node.dataset.state = job.state;
+    node.querySelector(".open").setAttribute("aria-label", told(job));
+    node.querySelector(".caption").replaceWith(caption(job));
+    const matte = node.querySelector(".matte");
+    const picture = matte.querySelector(".poster");
+    if (picture ? picture.dataset.poster !== job.files?.[0]?.poster : matte.childElementCount) {
+      gallery.clips.forget(matte);
+      matte.replaceChildren();
+    }
+    if (gallery.picks) {
+      node.classList.toggle("picked", gallery.picks.has(job));
+      gallery.picks.dress(node.querySelector(".pick"), job);
+    }
   }
 
   function caption(job) {
@@ -149,6 +203,7 @@ gallery.sheet = (() => {
     const marks = [
       job.state === "completed" ? "" : state(job.state) + (job.failure ? `: ${state(job.failure)}` : ""),
       job.standing ? "left the manifest" : "",
+      gallery.picks?.has(job) ? "picked" : "",
       takes,
       job.revision > 1 ? `revision ${job.revision}` : "",
       (job.files?.length ?? 0) > 1 ? count(job.files.length, "file") : "",
@@ -169,7 +224,8 @@ gallery.sheet = (() => {
   }
 
   function told(job) {
-    const words = [job.address, state(job.state), job.failure && state(job.failure), job.standing && "no longer in the manifest"];
+    const words = [job.address, state(job.state), job.failure && state(job.failure), job.standing && "no longer in the manifest",
+      gallery.picks?.has(job) && "picked"];
     return words.filter(Boolean).join(", ");
   }
 
@@ -194,6 +250,7 @@ gallery.sheet = (() => {
   // Arrows go from card to card, Home and End to the ends, Page keys by a window.
   function steer(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.key === "p") gallery.picks?.toggle(jobs[at(event.target.closest(".card"))]);
     const to = { ArrowRight: next(1), ArrowLeft: next(-1), ArrowDown: below(1), ArrowUp: below(-1), Home: 0, End: jobs.length - 1,
       PageDown: below(rowsInView()), PageUp: below(-rowsInView()) }[event.key];
     if (to === undefined || event.target.closest("button") === null) return;
@@ -243,8 +300,8 @@ gallery.sheet = (() => {
   // Tab reaches one card: the current one, or the first that is drawn where that one is far away.
   function mark() {
     const reached = nodes.has(current) ? current : Math.min(...nodes.keys());
-    for (const [index, node] of nodes) node.querySelector("button").tabIndex = index === reached ? 0 : -1;
+    for (const [index, node] of nodes) for (const button of node.querySelectorAll("button")) button.tabIndex = index === reached ? 0 : -1;
   }
 
-  return { begin, show, resize, focus, arrange, name, told };
+  return { begin, show, renew, resize, focus, arrange, name, told };
 })();

@@ -28,6 +28,7 @@ gallery.viewer = (() => {
   function leave() {
     if (!dialog.childElementCount) return;
     dialog.querySelectorAll("video").forEach(gallery.clips.release);
+    gallery.clips.forget(dialog);
     dialog.replaceChildren();
     closed(index);
   }
@@ -51,9 +52,21 @@ gallery.viewer = (() => {
   const NOTHING = { failure: "", reason: "", files: [], attempts: [], task: "", cost: null, stored: 0 };
   const shown = () => (revision === null ? job() : { ...job(), ...NOTHING, ...job().earlier[revision] });
 
+  // What decides whether a job has to be drawn anew.
+  const tells = (one) => JSON.stringify([one.revision, one.state, one.reason, one.files, one.attempts, one.cost]);
+  const told = new WeakMap();
+
+  function dress(button) {
+    const name = button.dataset.does;
+    const one = name === "pick" ? job() : siblings().map(([each]) => each).find((each) => name === `pick ${each.take}`);
+    if (one) gallery.picks.dress(button, one);
+  }
+
   function draw() {
+    for (const [one] of siblings()) told.set(one, tells(one));
     const focused = document.activeElement?.dataset?.does;
     dialog.querySelectorAll("video").forEach(gallery.clips.release);
+    gallery.clips.forget(dialog);
     const one = shown();
     const figures = beside ? takes() : [stand(one)];
     const stage = make("div.stage", { "data-state": one.state }, ...figures);
@@ -82,6 +95,7 @@ gallery.viewer = (() => {
       old ? make("span", {}, `revision ${one.revision}`) : null, make("span.state", { "data-state": one.state }, state(one.state)));
     const title = make("h2", { id: "viewer-title" }, foreign(one.address));
     return make("header", {}, make("div", {}, title, where), make("div.buttons", {},
+      pick(job(), "pick"),
       siblings().length > 1 ? does("beside", "Takes side by side", compare, { "aria-pressed": String(beside) }) : null,
       does("back", "Previous", () => go(index - 1), { disabled: index === 0 }),
       does("on", "Next", () => go(index + 1), { disabled: index === jobs.length - 1 }),
@@ -90,12 +104,24 @@ gallery.viewer = (() => {
 
   const does = (name, words, action, more = {}) => make("button", { type: "button", "data-does": name, onclick: action, ...more }, words);
 
+  const pick = (of, name) => (gallery.picks && revision === null ? gallery.picks.button(of, { "data-does": name }) : null);
+
   // The picture, or what there is to say and to type where there is none.
   function stand(one) {
     const found = one.files?.[file];
     if (found) return fitted(gallery.clips.full(one, found), { ...one, files: [found] }, null);
     return make("div.stand", {}, make("p.word", {}, state(one.state) + (one.failure ? `: ${state(one.failure)}` : "")),
       one.reason ? foreign(one.reason, "p") : null, ...gallery.attention.advice(one));
+  }
+
+  // The jobs changed while one of them is looked at. It is drawn anew only if it did, or one of its takes: a clip plays on.
+  function renew(found, changed) {
+    if (!dialog.open) return;
+    const looked = job();
+    const among = siblings().map(([one]) => one);
+    if (found.includes(looked)) [jobs, index] = [found, found.indexOf(looked)];
+    if ([looked, ...among].some((one) => changed.has(one) && tells(one) !== told.get(one))) draw();
+    else for (const button of dialog.querySelectorAll(".pick")) dress(button);
   }
 
   function compare() {
@@ -109,7 +135,7 @@ gallery.viewer = (() => {
     return siblings().map(([one, at]) => {
       const look = make("button", { type: "button", onclick: () => { beside = false; go(at); } }, `Take ${one.take}`);
       const tells = [state(one.state), one.cost ? money(one.cost) : ""].filter(Boolean).join(" · ");
-      const caption = make("figcaption", {}, look, make("span", {}, tells));
+      const caption = make("figcaption", {}, look, pick(one, `pick ${one.take}`), make("span", {}, tells));
       return fitted(gallery.clips.full(one, one.files?.[0], { controls: false }), one, caption);
     });
   }
@@ -158,6 +184,8 @@ gallery.viewer = (() => {
         ["tags", one.tags?.length ? foreign(one.tags.join(", ")) : null],
         ["task", one.task ? copyable(one.task, "the task id") : null],
       ]),
+      gallery.picks || !one.files || one.standing ? null
+        : make("section", {}, make("h3", {}, "Choose it"), copyable(command("pick", quoted(`${one.batch}/${one.address}`)), "the command")),
       make("section", {}, make("h3", {}, "The whole story"), copyable(command("show", quoted(`${one.batch}/${one.address}`)), "the command")),
       found ? part(one.files.length > 1 ? `File ${file + 1}` : "File", described(found)) : null,
       ...(one.attempts ?? []).map((attempt) => part(one.attempts.length > 1 ? `Attempt ${attempt.number}` : "Times", times(one, attempt))));
@@ -210,6 +238,7 @@ gallery.viewer = (() => {
       ArrowRight: () => go(index + 1),
       ArrowLeft: () => go(index - 1),
       s: siblings().length > 1 ? compare : undefined,
+      p: gallery.picks && revision === null ? () => gallery.picks.toggle(job()) : undefined,
       " ": pressed ? undefined : pause,
     }[event.key];
     if (!action) return;
@@ -221,5 +250,5 @@ gallery.viewer = (() => {
     for (const video of dialog.querySelectorAll("video")) if (video.paused) video.play(); else video.pause();
   }
 
-  return { begin, open, current: () => (dialog.open ? job() : null) };
+  return { begin, open, renew, current: () => (dialog.open ? job() : null) };
 })();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from acceptance.looking import AXE, SWITCHES
 from forge import Forge
+from playwright.sync_api import sync_playwright
 
 from seedbatch.domain.states import JobState
 from seedbatch.ledger.reader import SqliteRecords
@@ -134,6 +137,21 @@ def project(tmp_path: Path) -> Project:
 def new_project() -> type[Project]:
     """Makes projects for what is applied once and looked at by many tests."""
     return Project
+
+
+@pytest.fixture(scope="module", params=["chromium"])
+def browser(request):
+    """The id lets `make test` leave the tests of pages out where there is none."""
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=shutil.which(request.param), args=SWITCHES)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(params=[AXE], ids=["npm"])
+def axe(request) -> str:
+    assert request.param.is_file(), "npm ci in build/browser installs it: see the Makefile"
+    return request.param.read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_the_table_of_commands_says_what_they_say():
 def test_completion(project):
     project.environment |= {"_SEEDBATCH_COMPLETE": "bash_complete", "COMP_WORDS": "seedbatch s", "COMP_CWORD": "1"}
     words = project.run(code=None).stdout
-    assert [line.partition(",")[2] for line in words.splitlines()] == ["status", "show", "schema", "sandbox"]
+    assert [line.partition(",")[2] for line in words.splitlines()] == ["status", "show", "serve", "schema", "sandbox"]
     project.environment |= {"COMP_WORDS": "seedbatch apply --san", "COMP_CWORD": "2"}
     assert "--sandbox" in project.run(code=None).stdout
 

@@ -7,26 +7,19 @@ build/screenshots.
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from acceptance.conftest import PRICES
-from playwright.sync_api import Browser, Page, sync_playwright
+from acceptance.looking import cards, focused, looking, photograph, troubles
+from playwright.sync_api import Page
 
-ROOT = Path(__file__).parent.parent.parent
-SCREENSHOTS = ROOT / "build/screenshots"
-SWITCHES = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 MANIFEST = """\
 version: 1
 batch: autumn
@@ -61,47 +54,9 @@ def made(tmp_path_factory, new_project) -> Path:
     return project.folder
 
 
-@pytest.fixture(scope="module", params=["chromium"])
-def browser(request) -> Iterator[Browser]:
-    """The id lets `make test` leave these tests out where there is none."""
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=shutil.which(request.param), args=SWITCHES)
-        yield opened
-        opened.close()
-
-
-@contextmanager
-def looking(browser: Browser, address: str, fragment: str = "", **options) -> Iterator[Page]:
-    """A page that has all its data; what it asks for lies below its own address, and it has nothing to complain of."""
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-    page = context.new_page()
-    asked, complaints = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: complaints.append(dialog.message))
-    page.goto(f"{address}/index.html{fragment}")
-    page.wait_for_selector("html[data-ready]")
-    yield page
-    assert [url for url in asked if not url.startswith((f"{address}/", "data:"))] == []
-    assert complaints == []
-    context.close()
-
-
 @pytest.fixture
 def look(browser, made) -> Callable[..., object]:
-    return partial(looking, browser, (made / "gallery").as_uri())
-
-
-def cards(page: Page) -> list[str]:
-    """The accessible names of what the sheet shows, in its order."""
-    return [button.get_attribute("aria-label") for button in page.locator(".card button").all()]
-
-
-def focused(page: Page) -> str:
-    return page.evaluate(
-        "document.activeElement.ariaLabel || document.activeElement.textContent || document.activeElement.id"
-    )
+    return partial(looking, browser, f"{(made / 'gallery').as_uri()}/index.html")
 
 
 def moves(page: Page, selector: str) -> bool:
@@ -112,8 +67,8 @@ def moves(page: Page, selector: str) -> bool:
 
 def test_posters_are_there_and_a_clip_plays_while_it_is_pointed_at(look):
     with look() as page:
-        page.wait_for_function("() => [...document.querySelectorAll('.matte img')].every(one => one.complete)")
-        widths = page.evaluate("[...document.querySelectorAll('.matte img')].map(one => one.naturalWidth)")
+        page.wait_for_function("() => [...document.querySelectorAll('.poster')].every(one => one.width > 0)")
+        widths = page.evaluate("[...document.querySelectorAll('.poster')].map(one => one.width)")
         assert len(widths) >= 6
         assert min(widths) > 100
         page.hover(".card:nth-child(1) button")
@@ -139,6 +94,8 @@ def test_a_job_is_told_in_full_and_its_command_runs(look, made):
             assert words in told
         command = page.inner_text(".told code >> text=seedbatch show")
         assert command == "seedbatch show 'autumn/river[ratio=16:9,season=spring]' --sandbox"
+        choice = page.inner_text(".told code >> text=seedbatch pick")
+        assert choice == "seedbatch pick 'autumn/river[ratio=16:9,season=spring]' --sandbox"
         program = [str(Path(sys.executable).with_name("seedbatch")), *shlex.split(command)[1:]]
         shown = subprocess.run(program, cwd=made, capture_output=True, text=True, check=True).stdout
         assert page.inner_text(".told code >> text=/^[0-9a-f]{64}$/") in shown
@@ -278,7 +235,7 @@ def test_it_works_from_a_web_server_as_well(browser, made):
     handler = partial(quiet, directory=str(made / "gallery"))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with looking(browser, f"http://127.0.0.1:{server.server_port}") as page:
+        with looking(browser, f"http://127.0.0.1:{server.server_port}/index.html") as page:
             page.click(".card:nth-child(1) button")
             assert moves(page, ".viewer video")
         server.shutdown()
@@ -291,7 +248,7 @@ def test_thousands_of_jobs_are_as_many_elements_as_can_be_seen(browser, tmp_path
     project.write("m.yaml", f"version: 1\nbatch: many\ndefaults: {{model: veo3_fast}}\n{source}")
     project.run("apply", "m.yaml", "--sandbox", "--yes", "--max-jobs", "0", code=5)
     project.run("report", "--output", "gallery", "--sandbox")
-    with looking(browser, (tmp_path / "gallery").as_uri()) as page:
+    with looking(browser, f"{(tmp_path / 'gallery').as_uri()}/index.html") as page:
         assert page.inner_text("#found") == "3,000 jobs"
         across = page.evaluate(
             "new Set([...document.querySelectorAll('.card')].map(one => one.getBoundingClientRect().x)).size"
@@ -320,23 +277,9 @@ VIEWS = {
 }
 
 
-@pytest.fixture(params=[ROOT / "build/browser/node_modules/axe-core/axe.min.js"], ids=["npm"])
-def axe(request) -> str:
-    assert request.param.is_file(), "npm ci in build/browser installs it: see the Makefile"
-    return request.param.read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize(("scheme", "other", "width"), [("light", "dark", 1280), ("dark", "light", 360)])
 def test_everybody_can_use_it(look, axe, scheme, other, width):
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     for name, fragment in VIEWS.items():
         with look(fragment, viewport={"width": width, "height": 800}, color_scheme=scheme) as page:
-            page.evaluate(axe)
-            found = page.evaluate("axe.run({preload: false, resultTypes: ['violations']})")["violations"]
-            assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found] == []
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
-                f"{name} is wider than its window"
-            )
-            page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}-{width}.png")
-            page.emulate_media(color_scheme=other)
-            page.screenshot(path=SCREENSHOTS / f"{name}-{other}-{width}.png")
+            assert troubles(page, axe) == []
+            photograph(page, name, (scheme, other), width)

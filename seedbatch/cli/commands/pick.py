@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,15 +61,14 @@ def _places(records: Records, settings: Settings, keys: Sequence[str], named: Pa
     Raises:
         UsageError: there is no such job, or it left its manifest.
     """
-    from seedbatch.cli.picking import picks_file
+    from seedbatch.cli.picking import check_wanted, picks_file
     from seedbatch.cli.reading import revisions_of
 
     found: dict[Path, list[str]] = {}
     for key in dict.fromkeys(keys):
         revisions = revisions_of(records, key)
+        check_wanted(key, revisions)
         job = revisions[-1]
-        if all(one.standing is not Standing.CURRENT for one in revisions):
-            raise UsageError(f"{key} is no longer in its manifest", hint="put it back there first, and apply")
         found.setdefault(named or picks_file(records, settings, job.batch), []).append(f"{job.batch}/{job.address}")
     return found
 
@@ -106,21 +104,11 @@ def _change(
     *, adding: Mapping[Path, list[str]] | None = None, removing: Mapping[Path, list[str]] | None = None
 ) -> None:
     """Change all files, or none where one of them cannot be."""
-    from seedbatch.cli.newfile import new_file
-    from seedbatch.manifest.picks import changed, read_picks
+    from seedbatch.cli.picking import change_picks
 
     more, fewer = adding or {}, removing or {}
-    files = sorted(more.keys() | fewer.keys())
-    with ExitStack() as stack:
-        for folder in sorted({Path(os.path.realpath(file)).parent for file in files}):
-            stack.enter_context(_alone(folder))
-        before = {file: read_picks(file) for file in files}
-        texts = {file: changed(before[file], adding=more.get(file, ()), removing=fewer.get(file, ())) for file in files}
-        for file, text in texts.items():
-            if text != before[file].text:
-                with new_file(file) as sink:
-                    sink.write(text.encode())
-    for file in files:
+    before = change_picks(adding=more, removing=fewer)
+    for file in before:
         lines = [
             *(
                 f"{name} {'was picked already' if name in before[file].names else 'is picked'}."
@@ -133,22 +121,6 @@ def _change(
         if len(lines) > _MOST_SHOWN:
             say(f"… and {len(lines) - _MOST_SHOWN:,} more.")
         say(f"  → {short_path(str(file))}")
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else picks in this folder meanwhile: a pick that another process adds would be lost."""
-    import fcntl
-
-    try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be used: {error.strerror or error}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 # -- listing ------------------------------------------------------------------------------------------------------
