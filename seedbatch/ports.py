@@ -15,6 +15,7 @@ from seedbatch.domain.attempts import Origin, RecordedAttempt
 from seedbatch.domain.calls import Binding, Bound, Call, Hint, Verdict
 from seedbatch.domain.difference import Known, Name
 from seedbatch.domain.jobs import BatchSpec, Limits, Wish
+from seedbatch.domain.locked import Found, Locked
 from seedbatch.domain.progress import Progress
 from seedbatch.domain.records import (
     Accounts,
@@ -312,7 +313,18 @@ class ReuseLedger(Protocol):
         ...
 
     async def waiting(self, scope: Scope) -> int:
-        """How many pending jobs share a task: of a source that is not completed, or whose files are not linked."""
+        """How many pending jobs share a task: of a source that is not completed, or whose files are not linked.
+
+        Those count as well that others paid for.
+        """
+        ...
+
+    async def lock_in(self, tasks: Iterable[Found]) -> None:
+        """These requests were paid for by others: they are not sent, and completed with the files that are given."""
+        ...
+
+    async def held(self, scope: Scope) -> int:
+        """How many pending jobs are not sent because others paid for their request, and have no files here."""
         ...
 
     async def linked(self, share: Share, files: Sequence[StoredFile], now: datetime) -> bool:
@@ -501,6 +513,10 @@ class Records(Changes, Protocol):
 
     def paid(self, wishes: Collection[Wish]) -> Mapping[Wish, Paid]:
         """For each of these wishes whose request was paid for, the job whose task would be shared."""
+        ...
+
+    def delivered(self, batch: str) -> Iterable[Locked]:
+        """What this ledger has on disk for a batch, all revisions: the lines of its lock file."""
         ...
 
     def stuck(self, scope: Scope, most: int) -> list[Sharer]:

@@ -15,6 +15,7 @@ from seedbatch.domain.answers import Unanswered
 from seedbatch.domain.errors import LedgerError, UsageError
 from seedbatch.domain.health import NOBODY, Contact, Survey
 from seedbatch.domain.jobs import DEFAULT_LIMITS, SANDBOX_LIMITS, Limits
+from seedbatch.domain.locked import LockedFile
 from seedbatch.domain.records import Identity
 from seedbatch.domain.secret import Secret
 from seedbatch.domain.tokens import Mint, TokenKey, minting
@@ -106,6 +107,14 @@ def taken_names(settings: Settings) -> Callable[[Iterable[str]], list[str]]:
     from seedbatch.artifacts import ArtifactStore
 
     return ArtifactStore(settings.output_dir).taken
+
+
+def shared_files(settings: Settings) -> Callable[[LockedFile], str | None]:
+    """Finds a file by its content, in the folder of clips of others and in the output folder."""
+    from seedbatch.artifacts.shared import SharedFolders
+
+    folders = [settings.output_dir] if settings.shared is None else [settings.shared, settings.output_dir]
+    return SharedFolders(folders).find
 
 
 def check_output(settings: Settings) -> None:

@@ -25,6 +25,7 @@ COMMANDS = {
     "log": "List runs: when, who, what they did and what it cost.",
     "diff": "Tell what changed between two runs, or two commits.",
     "pick": "Choose takes, or list the chosen ones.",
+    "lock": "Write what was paid for into a file for git.",
     "export": "Write jobs as CSV, JSON Lines or Parquet.",
     "resolve": "Settle a job that is in doubt.",
     "retry": "Want failed, expired or abandoned jobs again.",

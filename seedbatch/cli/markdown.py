@@ -16,7 +16,7 @@ from seedbatch.cli.plans import closing
 from seedbatch.cli.spending import costs_lines, monies
 from seedbatch.cli.words import count
 from seedbatch.domain.money import Money
-from seedbatch.domain.states import JobState
+from seedbatch.domain.states import HELD, JobState
 from seedbatch.engine.forecast import Forecast
 from seedbatch.engine.planned import Action, Plan, Planned
 
@@ -51,6 +51,7 @@ class _Seen:
     prices: dict[tuple[str, Action], Counter[str]] = field(default_factory=dict)
     in_doubt: int = 0
     held: int = 0
+    elsewhere: int = 0
 
     def price(self, action: Action, batch: str | None = None) -> str:
         """What the jobs of one kind cost, of one batch or of all."""
@@ -73,10 +74,10 @@ def _look(plan: Plan) -> _Seen:
         if job.price is not None:
             seen.prices.setdefault(kind, Counter())[job.price.currency] += job.price.micros
         if job.action is Action.HELD:
-            # An earlier revision is held for one reason only, and comes without its row.
-            doubtful = job.known is None or job.known.state is JobState.IN_DOUBT
-            seen.in_doubt += doubtful
-            seen.held += not doubtful
+            state = JobState.PENDING if job.known is None else job.known.state
+            seen.in_doubt += state is JobState.IN_DOUBT
+            seen.held += state in HELD
+            seen.elsewhere += state not in HELD and state is not JobState.IN_DOUBT
     return seen
 
 
@@ -105,6 +106,8 @@ def _warnings(coming: Forecast, seen: _Seen) -> Iterator[str]:
         yield f"**{count(seen.in_doubt, 'job')} in doubt.** {them} may have been charged: `seedbatch resolve KEY`."
     if seen.held:
         yield f"**{count(seen.held, 'job')} held.** Failed, expired or abandoned: `seedbatch retry KEY`."
+    if seen.elsewhere:
+        yield f"**{count(seen.elsewhere, 'clip')} paid for by others** and not here: `--shared DIR`."
     if unpriced := sum(coming.unpriced.values()):
         models = ", ".join(code(model) for model in sorted(coming.unpriced)[:5])
         more = ", …" if len(coming.unpriced) > 5 else ""  # noqa: PLR2004

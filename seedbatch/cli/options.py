@@ -117,9 +117,17 @@ def leniency(function: F) -> F:
 
 
 def paying(function: F) -> F:
-    """`--retry-failed` and `--no-reuse`: what is paid for a second time."""
+    """`--retry-failed` and `--no-reuse`: what is paid for a second time; `--shared`: what others paid for."""
     function = click.option(
-        "--no-reuse", is_flag=True, help="Pay again for a request that was paid for already, by another job."
+        "--shared",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="A folder with clips that seedbatch.lock tells of.  [env: SEEDBATCH_SHARED]",
+    )(function)
+    function = click.option(
+        "--no-reuse",
+        is_flag=True,
+        help="Pay again for what another job, or somebody else, paid for.",
     )(function)
     return click.option("--retry-failed", is_flag=True, help="Send again what failed; never what moderation refused.")(
         function

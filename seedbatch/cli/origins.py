@@ -26,10 +26,12 @@ def every_setting(settings: Settings, environ: Mapping[str, str]) -> list[Settin
     """All of them, with what holds where nobody named a value."""
     limits = ceilings(settings, Limits())
     origins = sorted(settings.allow_origins)
+    shared = settings.shared and str(settings.shared)
     faults = settings.sandbox_faults and str(settings.sandbox_faults)
     values: dict[str, tuple[object, str]] = {
         "ledger": (str(settings.ledger), short_path(str(settings.ledger))),
         "output_dir": (str(settings.output_dir), short_path(str(settings.output_dir))),
+        "shared": (shared, short_path(shared) if shared else "none"),
         "base_url": (settings.base_url, settings.base_url),
         "public_url": (settings.public_url, settings.public_url or "none"),
         "allow_origins": (origins, ", ".join(origins) or "none"),

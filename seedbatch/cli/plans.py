@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from seedbatch.cli.spending import price_text, sums_text
 from seedbatch.cli.words import clean, count
 from seedbatch.domain.jobs import BatchSpec
-from seedbatch.domain.states import JobState
+from seedbatch.domain.states import HELD, JobState
 from seedbatch.engine.forecast import Forecast
 from seedbatch.engine.planned import Action, Plan, Planned
 
@@ -50,8 +50,8 @@ def plan_lines(plan: Plan, coming: Forecast, *, verbose: bool) -> Iterator[tuple
             states: set[JobState] = set()
             for job in _all(plan, batch, action) if verbose else examples[batch, action]:
                 yield _line(job), _COLOURS.get(action, "")
-                if action is Action.HELD and job.known is not None:
-                    states.add(job.known.state)
+                if action is Action.HELD:
+                    states.add(JobState.PENDING if job.known is None else job.known.state)
             yield from ((line, "") for line in _what_to_type(states))
             if not verbose and counts[action] > _MOST_SHOWN:
                 yield f"    … and {counts[action] - _MOST_SHOWN:,} more to {action} (--verbose shows all)", ""
@@ -91,8 +91,10 @@ def _line(job: Planned) -> str:
 def _what_to_type(held: set[JobState]) -> Iterator[str]:
     if JobState.IN_DOUBT in held:
         yield "    → seedbatch resolve KEY --task-id ID, or --lost, or --resubmit (seedbatch status tells more)"
-    if held - {JobState.IN_DOUBT}:
+    if held & HELD:
         yield "    → seedbatch retry KEY sends one again; what moderation refused needs another request"
+    if held - HELD - {JobState.IN_DOUBT}:
+        yield "    → --shared DIR names the folder that holds such clips; --no-reuse pays for them again"
 
 
 def summary(counts: Counter[Action]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from seedbatch.cli.words import clean, say, short_path, whoever
 from seedbatch.cli.words import count as words_count
 from seedbatch.domain.errors import Exit, StaleCaller
 from seedbatch.domain.jobs import BatchSpec
+from seedbatch.domain.locked import Found
 from seedbatch.domain.progress import Progress
 from seedbatch.domain.secret import Secret
 from seedbatch.domain.states import JobState
@@ -45,6 +46,7 @@ async def carry_out(
     batches: Sequence[BatchSpec] = (),
     again: Sequence[int] = (),
     *,
+    locks: Iterable[Found] | None = None,
     approved: PlanFile | None = None,
     planned: int = 0,
     listen: Bind | None = None,
@@ -54,7 +56,8 @@ async def carry_out(
 ) -> Outcome:
     """Open everything, record what the manifests want, and run.
 
-    `again` are failed jobs that are sent once more, `planned` is how many requests are to be sent.
+    `again` are failed jobs that are sent once more, `planned` is how many requests are to be sent, and
+    `locks` what others paid for.
 
     Raises:
         LedgerError: the ledger cannot be used.
@@ -85,6 +88,8 @@ async def carry_out(
                     with suppress(StaleCaller):  # another process took it up meanwhile
                         await plant.ledger.retried(job_id, f"{whoever()} with --retry-failed", plant.clock.now())
                 logbook = await stack.enter_async_context(logged(plant, batches))
+                if locks is not None:
+                    await plant.ledger.lock_in(locks)
                 if errand.chosen is not None:  # as the run does: a display counts before it begins
                     await plant.ledger.choose(errand.chosen)
                 display = open_display(

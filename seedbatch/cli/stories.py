@@ -95,6 +95,8 @@ def _accepted_text(attempt: RecordedAttempt) -> str:
 
 
 def _sent_text(attempt: RecordedAttempt) -> str:
+    if attempt.reference.startswith("locked-"):
+        return "by others, who paid for it: the lock file tells"
     match attempt.sent:
         case "no":
             return "no: nothing left this machine"

@@ -162,14 +162,15 @@ class SharedFile:
 class Share:
     """A job whose request is that of a completed one, `source`: its `files` belong at the path `output` as well.
 
-    `attempt_id` and `task_id` are the source's, the `sidecar` is the job's own.
+    `attempt_id` and `task_id` are the source's, the `sidecar` is the job's own. Where others paid for it, `source` is
+    the lock file, and the two ids are 0.
     """
 
     job_id: int
     source_id: int
     attempt_id: int
     name: JobName
-    source: JobName
+    source: str
     task_id: str
     kind: MediaKind
     output: str

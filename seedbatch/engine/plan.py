@@ -8,6 +8,7 @@ from typing import Final, TypeVar, assert_never
 
 from seedbatch.domain.difference import Change, Difference, Known, Step
 from seedbatch.domain.jobs import BatchSpec, Request, further_names
+from seedbatch.domain.locked import Locks
 from seedbatch.domain.records import RecordedJob, Standing
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import HELD, FailureClass, JobState
@@ -29,19 +30,21 @@ def make_plan(
     reuse: bool = True,
     choice: Choice | None = None,
     by: By | None = None,
+    locks: Locks | None = None,
 ) -> Plan:
     """Compare manifests with the ledger; None where there is no ledger yet.
 
     `retry_failed`: what failed is sent again, but for what moderation refused. Unless `reuse`, a request that was paid
-    for already is sent again for another job. `choice`: of all that the manifests want only these jobs; neither what
-    left them nor earlier revisions. `by`: what the prices of submissions will be parted by.
+    for already is sent again for another job; `locks` tell what others paid for. `choice`: of all that the manifests
+    want only these jobs; neither what left them nor earlier revisions. `by`: what the prices of submissions will be
+    parted by.
 
     Raises:
         UsageError: no job has an axis, a var or a parameter that the choice names, or that a price is parted by.
     """
     chooser, pricer = Chooser(choice or Choice()), Pricer(by or By())
     planned = (job for batch in batches for job in _batch(batch, records, chooser, pricer, retry_failed=retry_failed))
-    plan = Plan(sharing(planned, batches, records) if reuse else planned, pricer.rows_to_add)
+    plan = Plan(sharing(planned, batches, records, locks) if reuse else planned, pricer.rows_to_add)
     chooser.check_names()
     pricer.check_names()
     return plan
@@ -64,7 +67,7 @@ def _batch(
         for known, recorded in _with_details(remaining, lambda known: known.job_id, records):
             assert recorded is not None
             gone = found.vanished(known) or known.standing is Standing.ORPHAN
-            yield _aside(batch.name, recorded, Action.ORPHAN if gone else _UNFINISHED[known.state])
+            yield _aside(batch.name, known, recorded, Action.ORPHAN if gone else _UNFINISHED[known.state])
 
 
 T = TypeVar("T")
@@ -151,7 +154,7 @@ _UNFINISHED = {
 }
 
 
-def _aside(batch: str, job: RecordedJob, action: Action) -> Planned:
+def _aside(batch: str, known: Known, job: RecordedJob, action: Action) -> Planned:
     if action is Action.ORPHAN:
         reason = "no longer in the manifest"
         if job.state in _UNFINISHED:
@@ -161,7 +164,8 @@ def _aside(batch: str, job: RecordedJob, action: Action) -> Planned:
     else:
         reason = f"an earlier revision, {job.state}"
     return Planned(
-        batch, job.address, job.revision, action, reason, job.request.model, job.output, job.fingerprint, job.take
+        *(batch, job.address, job.revision, action, reason, job.request.model, job.output),
+        *(job.fingerprint, job.take, known),
     )
 
 

@@ -16,7 +16,10 @@ from seedbatch.ports import Clock, DownloadLedger, ReuseLedger, Store
 
 
 class Reuser:
-    """Links the files of completed sources. `seeks`: at its first look it finds what may share a task."""
+    """Links the files of completed sources, and of tasks that others paid for.
+
+    `seeks`: at its first look, and whenever such a task was taken up, it finds what may share one.
+    """
 
     def __init__(
         self, crew: Crew, ledger: ReuseLedger, occupants: DownloadLedger, store: Store, hands: Hands, *, seeks: bool
@@ -63,7 +66,8 @@ class Reuser:
             return  # another process, or a person, was faster
         finally:
             self._crew.shares.stir()
-        self._crew.report(Kind.REUSED, share.name, source=str(share.source), task_id=share.task_id, path=files[-1].path)
+        self._seeks |= not share.source_id
+        self._crew.report(Kind.REUSED, share.name, source=share.source, task_id=share.task_id, path=files[-1].path)
 
     @property
     def _ground(self) -> tuple[DownloadLedger, Store, Clock]:

@@ -335,6 +335,10 @@ class Run:
         if self._collector.unanswered and not self._collector.answered and self._errand.until is Until.ROUND:
             reason = "the provider answered none of the queries"
             stops.append(Stop(Exit.PROVIDER, reason, "check the network, then collect again: nothing is lost"))
+        if counts[JobState.PENDING] and (held := await self._ledger.held(self._errand.scope)):
+            reason = f"{held:,} pending, for others paid for the same requests, and their clips are not here"
+            hint = "name the folder that holds them with --shared DIR; --no-reuse pays for them again"
+            stops.append(Stop(Exit.FAILED_JOBS, reason, hint))
         return Outcome(
             tallies,
             tuple(stops),

@@ -8,14 +8,17 @@ from itertools import islice
 from typing import Final
 
 from seedbatch.domain.jobs import BatchSpec, Wish
+from seedbatch.domain.locked import Found, Locks
 from seedbatch.engine.planned import SPENDING, Action, Planned
 from seedbatch.ports import Records
 
 _AT_ONCE: Final = 500
 
 
-def sharing(planned: Iterable[Planned], batches: Sequence[BatchSpec], records: Records | None) -> Iterator[Planned]:
-    """A plan in which each request is paid for once: by the ledger so far, or by the first job that makes it."""
+def sharing(
+    planned: Iterable[Planned], batches: Sequence[BatchSpec], records: Records | None, locks: Locks | None
+) -> Iterator[Planned]:
+    """A plan in which each request is paid for once: by this ledger, by others, or by the first job that makes it."""
     repeated = frozenset[int]().union(*(batch.repeated for batch in batches))
     first: dict[Wish, Planned] = {}
     source = iter(planned)
@@ -27,10 +30,19 @@ def sharing(planned: Iterable[Planned], batches: Sequence[BatchSpec], records: R
                 yield job
             elif found := paid.get(job.wish):
                 yield _reused(job, f"the same request as {found}")
+            elif locks is not None and (held := locks.find(job.wish)):
+                yield _paid_by_others(job, held, locks.name)
             elif hash(job.wish) in repeated and (earlier := first.setdefault(job.wish, job)) is not job:
                 yield _reused(job, f"the same request as {earlier.batch}/{earlier.address}, which is sent once")
             else:
                 yield job
+
+
+def _paid_by_others(job: Planned, held: Found, name: str) -> Planned:
+    reason = f"paid for already: task {held.task.task_id} of {name}"
+    if held.files:
+        return _reused(job, reason)
+    return replace(job, action=Action.HELD, reason=f"{reason}, whose clip is not here", price=None)
 
 
 def _reused(job: Planned, reason: str) -> Planned:

@@ -19,6 +19,7 @@ from seedbatch.domain.prices import row_to_add
 from seedbatch.domain.tokens import Mint
 from seedbatch.domain.work import Bar, Barrier, Caps, Claim, JobName, Submission
 from seedbatch.ledger.chosen import CHOSEN, Among, only
+from seedbatch.ledger.locked import LOCKED
 from seedbatch.ledger.rows import scope_names
 from seedbatch.ledger.sharing import SHARES, share, source_of, unshare
 from seedbatch.ledger.spending import budget, moderation, of_batch, of_day, of_owner, spent
@@ -84,8 +85,13 @@ def claim(
     now: datetime,
     most: int,
     among: Among = Among.ALL,
+    locked: bool = False,
 ) -> Claim:
-    """Move up to `most` pending jobs to submitting, each with a new attempt and its price reserved."""
+    """Move up to `most` pending jobs to submitting, each with a new attempt and its price reserved.
+
+    `locked`: a lock file was read, and what others paid for is passed over.
+    """
+    unpaid = f" AND NOT {LOCKED}" if locked and caps.reuse else ""
     seen = moderation(connection, now)
     free = _free(connection, limits, seen.in_flight, most)
     if free <= 0:
@@ -97,15 +103,15 @@ def claim(
         free = 1
     allowed = room(caps.brake, seen)
     if allowed is not None and allowed <= 0:
-        bars = (_braked(caps.brake, seen),) if _any_pending(connection, scope, among) else ()
+        bars = (_braked(caps.brake, seen),) if _any_pending(connection, scope, among, unpaid) else ()
         return Claim(bars=bars, in_flight=seen.in_flight)
     free = free if allowed is None else min(free, allowed)
-    chosen, kept = _affordable(connection, scope, among, caps, owner, now, free)
+    chosen, kept = _affordable(connection, scope, among, caps, owner, now, free, unpaid)
     if not caps.reuse:
         for one in chosen:
             unshare(connection, one.job_id)
     submissions = _intend(connection, owner, ledger_id, chosen, mint, now)
-    due = None if submissions else _next_pending(connection, scope, among, now)
+    due = None if submissions else _next_pending(connection, scope, among, now, unpaid)
     return Claim(submissions, due, tuple(kept.values()), seen.in_flight)
 
 
@@ -135,17 +141,24 @@ def _braked(brake: Brake, seen: Moderation) -> Bar:
     return Bar(Barrier.MODERATION, reason, "apply again after midnight UTC, or allow more with --allow-violations N")
 
 
-def _any_pending(connection: sqlite3.Connection, scope: Scope, among: Among) -> bool:
+def _any_pending(connection: sqlite3.Connection, scope: Scope, among: Among, unpaid: str) -> bool:
     row = connection.execute(
         "SELECT 1 FROM jobs j JOIN batches b ON b.id = j.batch_id WHERE j.state = 'pending' AND j.standing = 'current'"  # noqa: S608
-        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))) AND NOT {SHARES}{only(among)} LIMIT 1",
+        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))) AND NOT {SHARES}{unpaid}{only(among)} LIMIT 1",
         scope_names(scope),
     ).fetchone()
     return row is not None
 
 
 def _affordable(
-    connection: sqlite3.Connection, scope: Scope, among: Among, caps: Caps, owner: str, now: datetime, most: int
+    connection: sqlite3.Connection,
+    scope: Scope,
+    among: Among,
+    caps: Caps,
+    owner: str,
+    now: datetime,
+    most: int,
+    unpaid: str,
 ) -> tuple[list[_Candidate], dict[Barrier, Bar]]:
     """The next jobs that every cap has room for, batch by batch in the manifest's order; and why others wait."""
     common = [
@@ -158,7 +171,7 @@ def _affordable(
     ]
     chosen: list[_Candidate] = []
     bars: dict[Barrier, Bar] = {}
-    queue = _Queue(connection, among, now, reuse=caps.reuse)
+    queue = _Queue(connection, among, now, unpaid, reuse=caps.reuse)
     for batch_id, name, *columns in connection.execute(
         "SELECT id, name, max_jobs, max_cost, currency FROM batches"
         " WHERE (? IS NULL OR name IN (SELECT value FROM json_each(?))) ORDER BY id",
@@ -180,9 +193,11 @@ class _Queue:
     Of several that make one request the first is met; the others find it paid for at the next claim.
     """
 
-    def __init__(self, connection: sqlite3.Connection, among: Among, now: datetime, *, reuse: bool) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, among: Among, now: datetime, unpaid: str, *, reuse: bool
+    ) -> None:
         self._connection = connection
-        self._pending, self._order = _PENDING[among], _IN_ORDER[among]
+        self._pending, self._order = f"{_PENDING[among]}{unpaid}", _IN_ORDER[among]
         self._now = now
         self._reuse = reuse
         self._sharing: list[tuple[int, int]] = []
@@ -303,12 +318,14 @@ def _candidate(row: tuple[Any, ...]) -> _Candidate:
     return _Candidate(job_id, JobName(batch, address), request, cost, attempts, tries, (fingerprint, take))
 
 
-def _next_pending(connection: sqlite3.Connection, scope: Scope, among: Among, now: datetime) -> datetime | None:
+def _next_pending(
+    connection: sqlite3.Connection, scope: Scope, among: Among, now: datetime, unpaid: str
+) -> datetime | None:
     """When the next pending job may be claimed that nothing but its own moment keeps back."""
     ((due,),) = connection.execute(
         "SELECT min(j.not_before) FROM jobs j INDEXED BY jobs_later JOIN batches b ON b.id = j.batch_id"  # noqa: S608
         " WHERE j.state = 'pending' AND j.standing = 'current' AND j.not_before > ?"
-        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))) AND NOT {SHARES}{only(among)}",
+        f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))) AND NOT {SHARES}{unpaid}{only(among)}",
         (stamp(now), *scope_names(scope)),
     )
     return due and moment(due)

@@ -15,6 +15,7 @@ from seedbatch.domain.attempts import Origin, RecordedAttempt
 from seedbatch.domain.difference import Known, Name
 from seedbatch.domain.errors import LedgerDamaged, LedgerError
 from seedbatch.domain.jobs import Request, Wish
+from seedbatch.domain.locked import Locked
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.money import Money
 from seedbatch.domain.progress import Progress
@@ -41,6 +42,7 @@ from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.ledger import biography, changes, runs
 from seedbatch.ledger.declaration import known_jobs, revisions
 from seedbatch.ledger.histories import histories
+from seedbatch.ledger.locked import delivered
 from seedbatch.ledger.moves import moves
 from seedbatch.ledger.progress import progress
 from seedbatch.ledger.rows import to_json
@@ -119,6 +121,10 @@ class SqliteRecords:
     def paid(self, wishes: Collection[Wish]) -> dict[Wish, Paid]:
         """For each of these wishes whose request was paid for, the job whose task would be shared."""
         return paid(self._connection, wishes)
+
+    def delivered(self, batch: str) -> Iterator[Locked]:
+        """What this ledger has on disk for a batch, all revisions: the lines of its lock file."""
+        return delivered(self._connection, batch)
 
     def stuck(self, scope: Scope, most: int) -> list[Sharer]:
         """Up to `most` pending jobs that share a task which a run over `scope` does not bring to an end."""

@@ -160,7 +160,7 @@ def linked(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFil
         raise StaleCaller(f"job {one.job_id} does not wait for the files of job {one.source_id}")
     for shared, file in zip(one.files, files, strict=True):
         keep(connection, one.job_id, one.attempt_id, shared.position, folder, file, now)
-    data = {"source": str(one.source), "task_id": one.task_id, "paths": [file.path for file in files]}
+    data = {"source": one.source, "task_id": one.task_id, "paths": [file.path for file in files]}
     move(connection, one.job_id, JobState.COMPLETED, now, "reused", data=data)
     return True
 
@@ -179,7 +179,7 @@ def _share(connection: sqlite3.Connection, folder: Path, job_id: int, source_id:
         source_id=source_id,
         attempt_id=row["attempt_id"],
         name=JobName(row["batch"], row["address"]),
-        source=source,
+        source=str(source),
         task_id=row["task_id"],
         kind=MediaKind(row["kind"]),
         output=row["output"],

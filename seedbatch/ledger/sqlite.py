@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,6 +17,7 @@ from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
 from seedbatch.domain.calls import Binding, Bound, Call, Verdict
 from seedbatch.domain.errors import LedgerError, StaleCaller
 from seedbatch.domain.jobs import BatchSpec, Limits
+from seedbatch.domain.locked import Found
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.progress import Progress
 from seedbatch.domain.records import BatchTally
@@ -35,7 +36,7 @@ from seedbatch.domain.work import (
     RunningTask,
     Share,
 )
-from seedbatch.ledger import runs, words
+from seedbatch.ledger import locked, runs, words
 from seedbatch.ledger.artifacts import keep, lies_at, moved, occupant
 from seedbatch.ledger.attempts import accepted, doubt, doubts_in_a_row, end, fail, open_attempt, seen, times, violated
 from seedbatch.ledger.callbacks import UNCALLED, claim_calls, heard, named, read, read_later, receive
@@ -92,6 +93,7 @@ class SqliteLedger:
         self._folder = os.path.relpath(folder.absolute(), path.parent)
         self._among = Among.ALL
         self._moving = Turn(self._owners)
+        self._locked = False  # whether a lock file was read
         self._before = 0  # the last attempt before this process began its work
         self._writer = Writer(lambda: connect_sealing(path), self._lock)
 
@@ -247,6 +249,7 @@ class SqliteLedger:
                 now=now,
                 most=most,
                 among=self._among,
+                locked=self._locked,
             )
             return found, raise_generation(connection, len(found.submissions)) if found.submissions else 0
 
@@ -599,20 +602,44 @@ class SqliteLedger:
     async def find_shares(self, scope: Scope, now: datetime) -> None:
         """Let every pending job share a task that was paid for, if there is one."""
         await self._run(lambda connection: find_shares(connection, scope, self._among, now))
+        if self._locked:
+            await self._run(lambda connection: locked.seek(connection, scope, self._among))
 
     async def claim_shares(
         self, scope: Scope, now: datetime, most: int, besides: Collection[int]
     ) -> tuple[list[Share], int]:
         """Up to `most` jobs whose source is completed; and how many are free to be sent, for theirs came to nothing."""
         folder = self._path.parent
-        return await self._run(lambda connection: shares(connection, folder, scope, self._among, most, besides, now))
+        found, freed = await self._run(
+            lambda connection: shares(connection, folder, scope, self._among, most, besides, now)
+        )
+        if self._locked and len(found) < most:
+            found += await self._run(lambda connection: locked.found(connection, most - len(found), besides))
+        return found, freed
 
     async def waiting(self, scope: Scope) -> int:
         """How many pending jobs share a task that is not completed, or whose files could not be linked."""
-        return await self._run(lambda connection: waiting(connection, scope, self._among))
+        count = await self._run(lambda connection: waiting(connection, scope, self._among))
+        if self._locked:
+            count += await self._run(lambda connection: locked.waiting(connection, scope, self._among))
+        return count
+
+    async def lock_in(self, tasks: Iterable[Found]) -> None:
+        """These requests were paid for by others: they are not sent, and completed with the files that are given."""
+        await self._run(lambda connection: locked.lock_in(connection, tasks))
+        self._locked = True
+
+    async def held(self, scope: Scope) -> int:
+        """How many pending jobs are not sent because others paid for their request, and have no files here."""
+        if not self._locked:
+            return 0
+        return await self._run(lambda connection: locked.held(connection, scope, self._among))
 
     async def linked(self, share: Share, files: Sequence[StoredFile], now: datetime) -> bool:
         """The files of the source lie at the job's own paths as well: completed. False if those paths are its own."""
+        if not share.source_id:
+            await self._run(lambda connection: locked.adopt(connection, share, files, self._folder, now))
+            return True
         return await self._run(lambda connection: linked(connection, share, files, self._folder, now))
 
     # -- relocate -------------------------------------------------------------------------------------------------

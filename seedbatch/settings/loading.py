@@ -32,14 +32,15 @@ class PriceSource:
 class Settings:
     """Each value that a command works with. Paths are absolute if the working directory was; durations in seconds.
 
-    `base_url` and `public_url` have no trailing slash; `allow_origins` are `scheme://host:port`. `limits` holds only
-    ceilings that somebody named. `reconcile_first`, `reconcile_every`, `sandbox_speed` and `sandbox_faults` are None
-    where nobody named them; `queries_per_second` is None where nothing paces queries. `day_budget` caps what the ledger
-    may submit on one UTC day.
+    `shared` is a folder in which clips of others may lie. `base_url` and `public_url` have no trailing slash;
+    `allow_origins` are `scheme://host:port`. `limits` holds only ceilings that somebody named. `reconcile_first`,
+    `reconcile_every`, `sandbox_speed` and `sandbox_faults` are None where nobody named them; `queries_per_second` is
+    None where nothing paces queries. `day_budget` caps what the ledger may submit on one UTC day.
     """
 
     ledger: Path
     output_dir: Path
+    shared: Path | None
     base_url: str
     public_url: str | None
     limits: Limits
@@ -166,11 +167,12 @@ def _settled(found: Mapping[str, _Found], cwd: Path, day_budget: Budget) -> Sett
         return found[name].value if name in found else default
 
     sandbox = value("sandbox", default=False)
-    faults = value("sandbox_faults")
+    faults, shared = value("sandbox_faults"), value("shared")
     base_url = value("base_url", DEFAULT_BASE_URL)
     settings = Settings(
         ledger=cwd / value("ledger", Path(".seedbatch", "sandbox.db" if sandbox else "ledger.db")),
         output_dir=cwd / value("output_dir", Path("outputs", "sandbox") if sandbox else Path("outputs")),
+        shared=None if shared is None else cwd / shared,
         base_url=base_url,
         public_url=value("public_url"),
         limits=Limits(value("submitting"), value("in_flight"), value("submits_per_minute")),

@@ -169,6 +169,7 @@ class Field:
 FIELDS: Final[Mapping[str, Field]] = {
     "ledger": Field(_path, "SEEDBATCH_LEDGER"),
     "output_dir": Field(_path, "SEEDBATCH_OUTPUT_DIR"),
+    "shared": Field(_path, "SEEDBATCH_SHARED"),
     "base_url": Field(_address, "MAXAPI_BASE_URL"),
     "public_url": Field(_address, "SEEDBATCH_PUBLIC_URL"),
     "allow_origins": Field(_origins, "SEEDBATCH_ALLOW_ORIGINS"),

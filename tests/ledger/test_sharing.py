@@ -64,7 +64,7 @@ async def test_of_several_that_ask_for_the_same_one_is_sent(ledger, records):
     await on_disk(ledger, sent)
     shares, freed = await ledger.claim_shares(None, NOON, 5, ())
     assert ([share.name.address for share in shares], freed) == (["b", "c"], 0)
-    assert {(share.source, share.task_id, len(share.files)) for share in shares} == {(sent.name, "t1", 1)}
+    assert {(share.source, share.task_id, len(share.files)) for share in shares} == {(str(sent.name), "t1", 1)}
     await ledger.linked(shares[0], [StoredFile("b/b.mp4", 10, "a" * 64, "video/mp4")], NOON)
     with pytest.raises(StaleCaller):  # somebody was faster
         await ledger.linked(shares[0], [StoredFile("b/b.mp4", 10, "a" * 64, "video/mp4")], NOON)

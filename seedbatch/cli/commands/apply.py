@@ -21,10 +21,12 @@ from seedbatch.cli.words import count, say
 from seedbatch.domain.errors import Exit, UsageError
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.records import Accounts
+from seedbatch.domain.states import HELD
 from seedbatch.domain.work import Caps, JobName
 
 if TYPE_CHECKING:
     from seedbatch.cli.planfiles import PlanFile
+    from seedbatch.domain.locked import Locks
     from seedbatch.domain.selection import Choice
     from seedbatch.engine.forecast import Forecast
     from seedbatch.engine.planned import Plan
@@ -64,6 +66,7 @@ def command(
     fail_fast: bool,
     retry_failed: bool,
     no_reuse: bool,
+    shared: Path | None,
     listen: Bind | None,
     public_url: str | None,
     proxies: tuple[str, ...],
@@ -106,6 +109,7 @@ def command(
         sandbox=sandbox,
         public_url=public_url,
         output_dir=output_dir,
+        shared=shared,
         submitting=submitting,
         in_flight=in_flight,
         submits_per_minute=submits_per_minute,
@@ -145,6 +149,7 @@ class _Manner:
 
 
 def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manner: _Manner) -> int:
+    from seedbatch.cli.locking import locked_for, locks_beside
     from seedbatch.cli.plans import left_out
     from seedbatch.cli.running import carry_out, closing_words
     from seedbatch.engine.planned import Action
@@ -153,7 +158,8 @@ def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manne
     from seedbatch.wiring import ceilings
 
     key = api_key(os.environ, settings)
-    plan, coming = _planned(settings, batches, caps, manner)
+    locks = locks_beside(batches, settings) if caps.reuse else None
+    plan, coming = _planned(settings, batches, caps, manner, locks)
     if not (plan.jobs or manner.choice.everything):
         raise UsageError(left_out(plan, batches), hint="seedbatch plan --select EXPR tells what a selection means")
     _show(plan, coming, batches, manner)
@@ -172,7 +178,12 @@ def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manne
         fail_fast=manner.fail_fast,
         chosen=_names(plan, manner.choice),
     )
-    again = [job.known.job_id for job in plan.of(Action.RETRY) if job.known is not None]
+    # A failed job whose request others paid for meanwhile is wanted again as well.
+    again = [
+        job.known.job_id
+        for job in plan.of(Action.RETRY, *([Action.REUSE] if manner.retry_failed else []))
+        if job.known is not None and job.known.state in HELD and job.known.fingerprint == job.fingerprint
+    ]
     outcome = asyncio.run(
         carry_out(
             settings,
@@ -180,6 +191,7 @@ def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manne
             errand,
             batches,
             again,
+            locks=locked_for(plan, locks),
             approved=manner.approved,
             planned=plan.submissions,
             listen=manner.listen,
@@ -190,10 +202,27 @@ def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manne
     )
     if not manner.as_json:
         closing_words(outcome, settings, _again(manner, settings), planned=plan.submissions)
+    _keep_locks(settings, batches)
     return int(outcome.exit)
 
 
-def _planned(settings: Settings, batches: Sequence[BatchSpec], caps: Caps, manner: _Manner) -> tuple[Plan, Forecast]:
+def _keep_locks(settings: Settings, batches: Sequence[BatchSpec]) -> None:
+    from seedbatch.cli.locking import keep_locks
+    from seedbatch.wiring import open_records
+
+    records = open_records(settings)
+    if records is None:
+        return
+    try:
+        for path, words in keep_locks(batches, records, settings):
+            say(f"{path}: {words}")
+    finally:
+        records.close()
+
+
+def _planned(
+    settings: Settings, batches: Sequence[BatchSpec], caps: Caps, manner: _Manner, locks: Locks | None
+) -> tuple[Plan, Forecast]:
     """The plan and what it comes to, once everything that can be known beforehand is in order."""
     from seedbatch.engine.forecast import forecast
     from seedbatch.engine.plan import foreign_files, make_plan
@@ -203,7 +232,14 @@ def _planned(settings: Settings, batches: Sequence[BatchSpec], caps: Caps, manne
     check_output(settings)
     records = open_records(settings)
     try:
-        plan = make_plan(batches, records, retry_failed=manner.retry_failed, reuse=caps.reuse, choice=manner.choice)
+        plan = make_plan(
+            batches,
+            records,
+            retry_failed=manner.retry_failed,
+            reuse=caps.reuse,
+            choice=manner.choice,
+            locks=locks,
+        )
         if manner.approved is not None:
             manner.approved.check(plan, batches, identity_of(settings, records))
         foreign = foreign_files(plan, records, taken_names(settings))

@@ -63,6 +63,7 @@ def command(
     allow_large_matrix: bool,
     retry_failed: bool,
     no_reuse: bool,
+    shared: Path | None,
     out: Path | None,
     by_texts: tuple[str, ...],
     ref: str | None,
@@ -80,9 +81,10 @@ def command(
     + create      a new request            ~ regenerate  the request changed: a new revision
     & reuse       paid for by another job  > collect     running at the provider
     > download    finished, not on disk    ! held        waits for a person
-    - orphan      no longer in the manifest
+    » move        its file, elsewhere      - orphan    no longer in the manifest
     """
     from seedbatch.cli.comparing import compare_with
+    from seedbatch.cli.locking import locks_beside
     from seedbatch.cli.partings import by_of
     from seedbatch.cli.planfiles import refuse_plan_files, write_plan_file
     from seedbatch.cli.planjson import plan_json
@@ -92,7 +94,7 @@ def command(
     from seedbatch.wiring import identity_of, open_records, refuse_a_lost_ledger
 
     refuse_plan_files(paths)
-    settings = options.settings_of(ledger=ledger, sandbox=sandbox, prices=prices)
+    settings = options.settings_of(ledger=ledger, sandbox=sandbox, prices=prices, shared=shared)
     terms = Terms(
         *(tuple(map(str, paths)), selects, excludes),
         *(allow_unknown_model, allow_large_matrix, retry_failed, not no_reuse),
@@ -106,9 +108,12 @@ def command(
     choice = picking_declared(options.choice_of(selects, excludes), terms.paths, terms.picks)
     batches = load_manifests(terms, settings)
     refuse_a_lost_ledger(settings)
+    locks = locks_beside(batches, settings) if terms.reuse else None
     records = open_records(settings)
     try:
-        plan = make_plan(batches, records, retry_failed=retry_failed, reuse=terms.reuse, choice=choice, by=by)
+        plan = make_plan(
+            batches, records, retry_failed=retry_failed, reuse=terms.reuse, choice=choice, by=by, locks=locks
+        )
         identity = identity_of(settings, records)
         accounts = Accounts() if records is None else records.accounts(datetime.now(UTC))
     finally:

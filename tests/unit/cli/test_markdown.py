@@ -121,13 +121,15 @@ def test_what_needs_a_person_or_has_no_price_is_a_warning():
     text = comment(
         planned(0, Action.HELD, price=None, state=JobState.FAILED),
         planned(1, Action.HELD, price=None, state=JobState.IN_DOUBT),
-        planned(2, Action.HELD, price=None),
-        planned(3, Action.CREATE, price=None),
+        planned(2, Action.HELD, price=None, state=JobState.IN_DOUBT),
+        planned(3, Action.HELD, price=None),
+        planned(4, Action.CREATE, price=None),
     )
     assert [line for line in text.splitlines() if line.startswith(">")] == [
         "> [!WARNING]",
         "> - **2 jobs in doubt.** They may have been charged: `seedbatch resolve KEY`.",
         "> - **1 job held.** Failed, expired or abandoned: `seedbatch retry KEY`.",
+        "> - **1 clip paid for by others** and not here: `--shared DIR`.",
         "> - **1 request without a known price** (`seedance-2.0`): not in the sum.",
     ]
 

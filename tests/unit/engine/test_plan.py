@@ -201,13 +201,13 @@ async def test_another_model_is_named(past):
     assert told(past.plan(after)) == [("a", 2, "regenerate", reason)]
 
 
-async def test_cosmetic_changes_are_no_changes(past):
+async def test_cosmetic_changes_submit_nothing(past):
     await past.declare(spec("a"), spec("b"))
     await past.bring(S.COMPLETED)
     await past.bring(S.COMPLETED)
     plan = past.plan(spec("b", output="elsewhere/b"), replace(spec("a"), tags=("other",), line=99, file="n.yaml"))
-    assert [job.action for job in plan.jobs] == [Action.UNCHANGED, Action.UNCHANGED]
-    assert (plan.submissions, plan.changes) == (0, False)
+    assert [job.action for job in plan.jobs] == [Action.MOVE, Action.UNCHANGED]
+    assert plan.submissions == 0
 
 
 async def test_plan_and_recording_agree(past):
