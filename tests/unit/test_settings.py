@@ -55,6 +55,7 @@ def test_defaults(place: Place):
         ledger=place.cwd / ".seedbatch" / "ledger.db",
         output_dir=place.cwd / "outputs",
         base_url="https://api.maxapi.io",
+        shared=None,
         public_url=None,
         limits=Limits(),
         queries_per_second=10,
