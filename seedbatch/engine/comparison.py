@@ -10,6 +10,7 @@ from enum import StrEnum
 from seedbatch.domain.budget import Budget
 from seedbatch.domain.jobs import BatchSpec, JobSpec
 from seedbatch.domain.money import Money
+from seedbatch.domain.renames import former_names
 from seedbatch.domain.runs import Move
 from seedbatch.engine.plan import difference_text
 
@@ -21,7 +22,7 @@ class Kind(StrEnum):
 
     ADDED = "added"
     CHANGED = "changed"  # its request: the next revision, at its price
-    MOVED = "moved"  # under this name it is new, and its request is not
+    MOVED = "moved"  # it has another name, or another job asked for the same
     REMOVED = "removed"
     COSMETIC = "cosmetic"  # what may change at no cost
 
@@ -75,15 +76,16 @@ class Comparison:
 def compare(before: Sequence[BatchSpec], now: Sequence[BatchSpec]) -> Comparison:
     """What turns the manifests `before` into those of `now`."""
     past = _Past(before)
-    found: list[tuple[BatchSpec, JobSpec, Kind]] = []
+    found: list[tuple[BatchSpec, JobSpec, Name, Kind]] = []
     seen: set[Name] = set()
     for batch in now:
         for job in batch.jobs:
-            seen.add(_name(batch, job))
-            if kind := past.kind(batch, job):
-                found.append((batch, job, kind))
-    earlier = past.jobs({_name(batch, job) for batch, job, kind in found if kind in {Kind.CHANGED, Kind.COSMETIC}})
-    edits = [_edit(batch, job, kind, past, earlier.get(_name(batch, job))) for batch, job, kind in found]
+            name = past.name(batch, job)
+            seen.add(name)
+            if kind := past.kind(batch, job, name):
+                found.append((batch, job, name, kind))
+    earlier = past.jobs({name for _, _, name, kind in found if kind in {Kind.CHANGED, Kind.COSMETIC}})
+    edits = [_edit(batch, job, kind, past, name, earlier.get(name)) for batch, job, name, kind in found]
     priced = [edit for edit in edits if edit.kind in {Kind.ADDED, Kind.CHANGED}]
     return Comparison(
         edits=(*edits, *past.removed(seen)),
@@ -124,10 +126,18 @@ class _Past:
                 self._jobs[_name(batch, job)] = job.fingerprint, _looks(job)
                 self._requests.setdefault((job.fingerprint, job.take), f"{batch.name}/{job.address}")
 
-    def kind(self, batch: BatchSpec, job: JobSpec) -> Kind | None:
-        """What the edit does to a job of now; None if nothing."""
-        known = self._jobs.get(_name(batch, job))
+    def name(self, batch: BatchSpec, job: JobSpec) -> Name:
+        """What a job of now was called, as far as `moved` tells."""
+        own = _name(batch, job)
+        former = ((batch.name, base, job.take) for base in former_names(job.base, batch.renames))
+        return own if own in self._jobs else next((name for name in former if name in self._jobs), own)
+
+    def kind(self, batch: BatchSpec, job: JobSpec, name: Name) -> Kind | None:
+        """What the edit does to a job of now, which had this name; None if nothing."""
+        known = self._jobs.get(name)
         if known is not None and known[0] == job.fingerprint:
+            if name != _name(batch, job):
+                return Kind.MOVED
             return Kind.COSMETIC if known[1] != _looks(job) else None
         if (job.fingerprint, job.take) in self._requests:
             return Kind.MOVED
@@ -160,13 +170,14 @@ def _looks(job: JobSpec) -> int:
     return hash((job.output, job.tags, *job.axes.items(), None, *job.vars.items()))
 
 
-def _edit(batch: BatchSpec, job: JobSpec, kind: Kind, past: _Past, earlier: JobSpec | None) -> Edit:
+def _edit(batch: BatchSpec, job: JobSpec, kind: Kind, past: _Past, name: Name, earlier: JobSpec | None) -> Edit:
     model, price = job.request.model, None
     if kind in {Kind.ADDED, Kind.CHANGED} and batch.prices.rows:
         price = batch.prices.price(model, job.request.input)
     reason = "new"
     if kind is Kind.MOVED:
-        reason = f"asks for what {past.asked_by(job)} asked for"
+        renamed = name != _name(batch, job)
+        reason = f"was {name[1]}" if renamed else f"asks for what {past.asked_by(job)} asked for"
     elif earlier is not None:
         reason = difference_text(earlier.request, job.request) if kind is Kind.CHANGED else _cosmetics(earlier, job)
     return Edit(batch.name, job.address, kind, reason, model, price)

@@ -10,6 +10,7 @@ from seedbatch.domain.budget import Budget
 from seedbatch.domain.jobs import Limits, SourceFile
 from seedbatch.domain.money import Money
 from seedbatch.domain.prices import PriceRow, PriceTable, Unit
+from seedbatch.domain.renames import Rename
 from seedbatch.engine.comparison import Kind, compare
 
 PRICES = PriceTable({("seedance-2.0", None): PriceRow("seedance-2.0", None, Unit.CLIP, Money(250_000, "USD"))})
@@ -86,3 +87,13 @@ def test_a_byte_of_a_file_is_noticed():
     one, two = (replace(batch(spec("a")), files=(SourceFile("m.yaml", digest * 64),)) for digest in "ab")
     assert compare([one], [two]).files
     assert not compare([one], [replace(one, files=(SourceFile("renamed.yaml", "a" * 64),))]).files
+
+
+def test_a_renamed_job_is_the_job_that_it_was():
+    before = batch(spec("a"), spec("b"))
+    kept = replace(spec("x"), request=before.jobs[0].request, fingerprint=before.jobs[0].fingerprint)
+    now = replace(batch(kept, spec("y")), renames=(Rename("a", "x"), Rename("b", "y")))
+    found = compare([before], [now])
+    assert (found.edits[0].kind, found.edits[0].reason) == (Kind.MOVED, "was a")
+    assert kinds(found) == {"b/x": Kind.MOVED, "b/y": Kind.CHANGED}
+    assert found.requests == 1
