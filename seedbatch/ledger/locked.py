@@ -25,7 +25,7 @@ from seedbatch.ledger.artifacts import keep
 from seedbatch.ledger.attempts import accepted, end
 from seedbatch.ledger.chosen import Among, only
 from seedbatch.ledger.rows import move, scope_names, to_json
-from seedbatch.ledger.sharing import SHARES, SOURCE, linked, share, source_of
+from seedbatch.ledger.sharing import SHARES, SOURCE, linked, share
 from seedbatch.ledger.sidecars import SIDECAR, sidecar
 from seedbatch.ports import Scope
 
@@ -63,14 +63,17 @@ def lock_in(connection: sqlite3.Connection, tasks: Iterable[Found]) -> None:
 
 
 def seek(connection: sqlite3.Connection, scope: Scope, among: Among) -> None:
-    """Look once which pending jobs can be completed with files that are at hand."""
+    """Look once which pending jobs can be completed with files that are at hand.
+
+    A task that this ledger has met, and did not complete, is a person's matter.
+    """
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS lockable (job_id INTEGER PRIMARY KEY)")
     connection.execute(
         "INSERT OR IGNORE INTO temp.lockable (job_id) SELECT j.id"  # noqa: S608 - our words
         " FROM batches b CROSS JOIN jobs j INDEXED BY jobs_queue ON j.state = 'pending' AND j.batch_id = b.id"
         " JOIN temp.locked l ON l.fingerprint = j.fingerprint AND l.take = j.take"
         f" WHERE l.files <> '[]' AND j.standing = 'current' AND NOT {SHARES} AND {SOURCE} IS NULL"
-        " AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.job_id = j.id AND a.task_id = l.task_id)"
+        " AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.task_id = l.task_id)"
         f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){only(among)}",
         scope_names(scope),
     )
@@ -124,9 +127,10 @@ def adopt(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFile
     ).fetchone()
     if row is None:
         raise StaleCaller(f"job {one.job_id} does not wait for the files of a locked task")
-    if source := source_of(connection, one.job_id):  # another job took it up first: this one shares it
+    if known := connection.execute("SELECT id, job_id FROM attempts WHERE task_id = ?", (one.task_id,)).fetchone():
+        # Another job took it up first: this one shares it.
+        attempt_id, source = known
         share(connection, [(one.job_id, source)], now)
-        ((attempt_id,),) = connection.execute("SELECT max(attempt_id) FROM artifacts WHERE job_id = ?", (source,))
         linked(connection, replace(one, source_id=source, attempt_id=attempt_id), files, folder, now)
         return
     accepted_at, ended_at = moment(str(one.sidecar["accepted_at"])), moment(str(one.sidecar["finished_at"]))

@@ -32,11 +32,6 @@ _WANTED: Final = (
 )
 # What could not be moved by this process.
 _UNMOVED: Final = "CREATE TEMP TABLE IF NOT EXISTS unmoved (artifact_id INTEGER PRIMARY KEY)"
-# Whoever holds the new path and does not go away himself is met on disk, if he is still there.
-_BLOCKED: Final = (
-    "EXISTS (SELECT 1 FROM artifacts o JOIN temp.wanted v ON v.artifact_id = o.id"
-    " WHERE o.folder = f.folder AND o.path = w.path AND o.id <> f.id)"
-)
 _COLUMNS: Final = (
     f"SELECT {SIDECAR}, f.id AS artifact_id, f.job_id, f.position, f.folder, f.path, f.bytes, f.sha256,"  # noqa: S608
     " f.content_type, w.path AS new"
@@ -53,6 +48,14 @@ _STRAYED: Final = (
     "  AND w.path = json_extract(m.value, '$[1]'))"
     " AND NOT EXISTS (SELECT 1 FROM temp.unmoved u WHERE u.artifact_id = f.id)"
 )
+
+
+def _blocked(among: Among) -> str:
+    """Whether another file is to leave the new path first. Who stays there is met on disk, if he is still there."""
+    return (
+        "EXISTS (SELECT 1 FROM artifacts o JOIN temp.wanted v ON v.artifact_id = o.id JOIN jobs j ON j.id = v.job_id"  # noqa: S608
+        f" WHERE o.folder = f.folder AND o.path = w.path AND o.id <> f.id{only(among)})"
+    )
 
 
 def lies_there(connection: sqlite3.Connection, known: Known) -> bool:
@@ -102,7 +105,7 @@ def relocations(connection: sqlite3.Connection, place: Path, among: Among, most:
     """
     if back := [_relocation(place, row, row["path"], row["new"]) for row in _read(connection, _STRAYED)]:
         return back, 0
-    rows = _read(connection, f"{_COLUMNS} WHERE NOT {_BLOCKED}{only(among)} LIMIT ?", most)
+    rows = _read(connection, f"{_COLUMNS} WHERE NOT {_blocked(among)}{only(among)} LIMIT ?", most)
     ((left,),) = connection.execute(
         f"SELECT count(*) FROM temp.wanted w JOIN jobs j ON j.id = w.job_id{only(among)}"  # noqa: S608 - our words
     )

@@ -209,3 +209,15 @@ def test_a_path_whose_file_was_removed_is_free(project):
     assert (outputs(project) / "b/river.mp4").exists()
     told = project.run("ledger", "check", "--sandbox", "--files", code=None).stdout
     assert "b/river.gone1.mp4 is gone" in told
+
+
+def test_who_is_selected_does_not_wait_for_who_is_not(project):
+    project.apply(write(project, "key: one, prompt: A one, output: x/one", "key: two, prompt: A two, output: x/two"))
+    before = lying(project)
+    write(project, "key: one, prompt: A one, output: x/two", "key: two, prompt: A two, output: x/one")
+    done = project.apply("m.yaml", "--select", "key:one", code=6)
+    assert "x/one.mp4 cannot be moved to x/two.mp4" in done.stderr
+    assert lying(project) == before
+    project.apply("m.yaml")
+    assert lying(project) == {"x/two.mp4": before["x/one.mp4"], "x/one.mp4": before["x/two.mp4"]}
+    sound(project)
