@@ -100,5 +100,5 @@ def test_no_edit_of_names_and_places_is_paid_for(first, later):
             with closing(SqliteRecords(folder / "ledger.db")) as records:
                 plan = make_plan(batches, records)
             assert plan.submissions == 0
-            assert set(plan.counts) <= {Action.UNCHANGED, Action.REUSE, Action.ORPHAN}
+            assert set(plan.counts) <= {Action.UNCHANGED, Action.MOVE, Action.REUSE, Action.ORPHAN}
             assert asyncio.run(declared(folder, batches)) == 0
