@@ -78,7 +78,7 @@ def look(browser, url, applied) -> Callable[..., object]:
 
 def picked(project: Project) -> list[str]:
     """What the command says is picked."""
-    listed = project.run("pick", "--list", "--sandbox").stdout.splitlines()[1:]
+    listed = project.run_forked("pick", "--list", "--sandbox").stdout.splitlines()[1:]
     return ["/".join(line.split("\t")[:2]) for line in listed]
 
 
