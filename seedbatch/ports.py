@@ -20,6 +20,7 @@ from seedbatch.domain.progress import Progress
 from seedbatch.domain.records import (
     Accounts,
     BatchTally,
+    ExtraTask,
     History,
     Identity,
     Notable,
@@ -487,10 +488,6 @@ class Changes(Protocol):
         """The latest `most` notable events behind `since`, up to `until`, oldest first."""
         ...
 
-    def endings(self, scope: Scope, most: int) -> list[datetime]:
-        """When the latest jobs came to an end, up to `most` of them, the latest first."""
-        ...
-
 
 class Records(Changes, Protocol):
     """The ledger for those who only read; never blocked by a writer, never blocking one."""
@@ -555,8 +552,12 @@ class Records(Changes, Protocol):
         """What may be owed, and what moderation has taken."""
         ...
 
-    def progress(self, now: datetime) -> Progress:
-        """How far everything is, and how fast it goes."""
+    def extras(self) -> Sequence[ExtraTask]:
+        """All tasks beyond those of their submissions, as they were found."""
+        ...
+
+    def progress(self, now: datetime, scope: Scope = None) -> Progress:
+        """How far these batches are, and how fast it goes."""
         ...
 
     def version(self) -> int:

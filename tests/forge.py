@@ -51,15 +51,23 @@ class Forge:
 
 
 def enter(order: dict[str, Any]) -> None:
-    """Be a process as a shell starts it: in its folder, with its environment, and all that it says in a file."""
+    """Be a process as a shell starts it: in its folder, with its environment, and what it says in files.
+
+    `words` is the file for all of it, or where `errors` is another for stderr, for stdout.
+    """
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
     tempfile.tempdir = None
-    output = os.open(order["words"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    for handle, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, output), (2, output)):
+    output = _emptied(order["words"])
+    errors = _emptied(order["errors"]) if "errors" in order else output
+    for handle, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, output), (2, errors)):
         os.dup2(source, handle)
     sys.argv = ["seedbatch", *order["arguments"]]
+
+
+def _emptied(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 
 
 def serve() -> None:

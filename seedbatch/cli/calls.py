@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from seedbatch.cli.words import clean, count, moment_text
-from seedbatch.domain.records import Standings
+from seedbatch.domain.records import ExtraTask, Standings
 
 _MOST_SHOWN = 10
 
 
 def call_lines(standings: Standings, place: str) -> Iterator[str]:
     """Paragraphs, each only if there is something to say. `place` are the flags that name the ledger."""
-    if standings.extras:
-        many = len(standings.extras) > 1
-        yield ""
-        yield f"EXTRA: {count(len(standings.extras), 'task')} beyond what was submitted, charged as well:"
-        for extra in standings.extras[:_MOST_SHOWN]:
-            cost = f"  {extra.cost}" if extra.cost is not None else ""
-            yield f"  {extra.batch}/{extra.address}  {moment_text(extra.found_at)}{cost}  task {extra.task_id}"
-        yield f"  The provider took one request for two; ask its support about {'them' if many else 'it'}."
+    yield from extra_lines(standings.extras)
     if standings.strays:
         yield ""
         yield f"STRAY: {count(len(standings.strays), 'callback')} for submissions that this ledger does not know:"
@@ -35,3 +28,15 @@ def call_lines(standings: Standings, place: str) -> Iterator[str]:
         yield f"{standings.without_webhook:,} of {results} came without a callback, and were found by asking."
         if not standings.with_webhook:
             yield f"  → no callback ever came: seedbatch doctor{place} tests the public URL"
+
+
+def extra_lines(extras: Sequence[ExtraTask]) -> Iterator[str]:
+    """A paragraph about tasks beyond what was submitted, if there are any."""
+    if not extras:
+        return
+    yield ""
+    yield f"EXTRA: {count(len(extras), 'task')} beyond what was submitted, charged as well:"
+    for extra in extras[:_MOST_SHOWN]:
+        cost = f"  {extra.cost}" if extra.cost is not None else ""
+        yield f"  {extra.batch}/{extra.address}  {moment_text(extra.found_at)}{cost}  task {extra.task_id}"
+    yield f"  The provider took one request for two; ask its support about {'them' if len(extras) > 1 else 'it'}."

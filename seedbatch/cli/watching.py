@@ -7,25 +7,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Final, Self
 
 from seedbatch.cli.display import draws
-from seedbatch.cli.headway import Frame, Headway
+from seedbatch.cli.onlooking import onlookers_headway, open_batches, without_settled
 from seedbatch.cli.reading import open_or_say
 from seedbatch.cli.standings import RISK, exit_of
 from seedbatch.cli.tellers import Json, Pages, Screen, Sight, Teller, rest
 from seedbatch.cli.words import say
 from seedbatch.domain.errors import Exit, LedgerError
-from seedbatch.domain.jobs import Limits
-from seedbatch.domain.progress import UNFINISHED, Progress
-from seedbatch.domain.records import Standings
-from seedbatch.engine.outlook import PROMISED
 from seedbatch.ports import Records
 from seedbatch.settings import Settings
-from seedbatch.wiring import ceilings, open_records
+from seedbatch.wiring import open_records
 
 _SOON: Final = 2.0  # seconds between two looks; between two tellings where somebody or a program looks on
 _SELDOM: Final = 60.0  # between two tellings where lines are kept
@@ -58,7 +53,7 @@ def _watch(ledger: _Ledger, teller: Teller, interval: float, *, until_settled: b
     while True:
         sight = ledger.look()
         # A ledger without a batch is one that an `apply` is just making.
-        over = until_settled and bool(sight.standings.batches) and not _open_batches(sight.standings)
+        over = until_settled and bool(sight.standings.batches) and not open_batches(sight.standings.batches)
         if (over or time.monotonic() - told_at >= interval) and teller.tell(sight, ledger.headway):
             told_at = time.monotonic()
         if over:
@@ -103,9 +98,7 @@ class _Ledger:
         self._seen: tuple[int, int] | None = None
         self._looked_at = 0.0
         self._sight: Sight | None = None
-        # A manifest's own limits are in no ledger.
-        limits = ceilings(settings, Limits())
-        self.headway = Headway(Frame(limits, day=settings.day_budget, promised=None if settings.sandbox else PROMISED))
+        self.headway = onlookers_headway(settings)
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +117,7 @@ class _Ledger:
         if self._sight is None or seen != self._seen or time.monotonic() - self._looked_at > _STALE:
             now, at = datetime.now(UTC), time.monotonic()
             standings = self._records.standings(now, RISK)
-            progress = _without_settled(self._records.progress(now), standings)
+            progress = without_settled(self._records.progress(now), standings.batches)
             self._sight = Sight(standings, progress, self.headway.outlook(progress, now, at), now)
             self._seen, self._looked_at = seen, at
         return self._sight
@@ -148,15 +141,3 @@ class _Ledger:
                 if time.time() - self._settings.ledger.stat().st_mtime > _YOUNG:
                     raise
                 rest(_BLINK)
-
-
-def _without_settled(progress: Progress, standings: Standings) -> Progress:
-    """The budget of a batch in which nothing is left to do holds nothing up."""
-    names, accounts = _open_batches(standings), progress.accounts
-    budgets = {name: budget for name, budget in accounts.budgets.items() if name in names}
-    return replace(progress, accounts=replace(accounts, budgets=budgets))
-
-
-def _open_batches(standings: Standings) -> set[str]:
-    """In which of them something is left that happens without a person."""
-    return {batch.batch for batch in standings.batches if any(batch.counts.get(state) for state in UNFINISHED)}

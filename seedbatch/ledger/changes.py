@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from typing import Final
 
 from seedbatch.domain.moments import moment
@@ -17,7 +16,6 @@ _NOTABLE: Final = (
     *("refused", "doubted", "adopted", "extra", "miscalled", "failed", "retried", "resubmitted", "given_up"),
     *("abandoned", "expired", "not_fetched", "throttled", "not_sent", "completed", "reused", "superseded", "surfaced"),
 )
-_ENDS: Final = ("completed", "failed", "expired", "abandoned")
 _LOOKED_AT: Final = 20_000  # events, however few of them are of the kind that is asked for
 _IN_SCOPE: Final = (
     "(? IS NULL OR j.batch_id IN (SELECT id FROM batches WHERE name IN (SELECT value FROM json_each(?))))"
@@ -99,18 +97,6 @@ def notable(connection: sqlite3.Connection, since: int, until: int, scope: Scope
         for seq, at, kind, job_id, batch, address, data in rows
     ]
     return found[::-1]
-
-
-def endings(connection: sqlite3.Connection, scope: Scope, most: int) -> list[datetime]:
-    """When the latest jobs came to an end, up to `most` of them, the latest first."""
-    names = _names(scope)
-    rows = connection.execute(
-        "SELECT e.at FROM events e CROSS JOIN jobs j ON j.id = e.job_id"  # noqa: S608 - our words
-        f" WHERE e.seq > (SELECT max(seq) FROM events) - ? AND e.to_state IN ({_listed(_ENDS)}) AND {_IN_SCOPE}"
-        " ORDER BY e.seq DESC LIMIT ?",
-        (_LOOKED_AT, names, names, most),
-    )
-    return [moment(at) for (at,) in rows]
 
 
 def _names(scope: Scope) -> str | None:

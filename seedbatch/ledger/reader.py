@@ -171,13 +171,17 @@ class SqliteRecords:
                 self._select("WHERE j.state = 'succeeded' AND j.expires_at <= ? ORDER BY j.expires_at", (until,))
             ),
             in_doubt=tuple(self._select("WHERE j.state = 'in_doubt' ORDER BY b.name, j.position", ())),
-            extras=tuple(self._extras()),
+            extras=tuple(self.extras()),
             strays=tuple(self._strays()),
             with_webhook=called,
             without_webhook=uncalled,
             accounts=self.accounts(now),
             meta=dict(self._connection.execute("SELECT key, value FROM meta")),
         )
+
+    def extras(self) -> list[ExtraTask]:
+        """All tasks beyond those of their submissions, as they were found."""
+        return list(self._extras())
 
     def _extras(self) -> Iterator[ExtraTask]:
         for task_id, batch, address, found_at, price, currency, exposure in self._connection.execute(
@@ -212,9 +216,9 @@ class SqliteRecords:
         """What may be owed, and what moderation has taken."""
         return accounts(self._connection, now)
 
-    def progress(self, now: datetime) -> Progress:
-        """How far everything is, and how fast it goes."""
-        return progress(self._connection, now)
+    def progress(self, now: datetime, scope: Scope = None) -> Progress:
+        """How far these batches are, and how fast it goes."""
+        return progress(self._connection, now, scope)
 
     def version(self) -> int:
         """A number that is another one once somebody wrote since it was last asked for."""
@@ -286,10 +290,6 @@ class SqliteRecords:
     def notable(self, since: int, until: int, scope: Scope, most: int) -> list[Notable]:
         """The latest `most` notable events behind `since`, up to `until`, oldest first."""
         return changes.notable(self._connection, since, until, scope, most)
-
-    def endings(self, scope: Scope, most: int) -> list[datetime]:
-        """When the latest jobs came to an end, up to `most` of them, the latest first."""
-        return changes.endings(self._connection, scope, most)
 
     # -- rows -----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 "use strict";
 
 gallery.live = (() => {
-  const { make, foreign, number, count, money, amount, state, span, about } = gallery.words;
+  const { make, foreign, number, count, money, amount, state, about } = gallery.words;
   const REST = 1000; // milliseconds between two changes of what is seen
   const KEPT = 200; // events that are listed
   const NAMED = 2; // batches in the title
@@ -108,11 +108,11 @@ gallery.live = (() => {
   }
 
   function going(total) {
-    const { end, caps = [], most } = progress;
-    const found = [];
-    if (end) found.push(make("span", {}, `expected end ${about(end)}, in ${span(Math.max(0, (end - Date.now()) / 1000))}`));
+    const { says = [], warns = [], caps = [], most } = progress;
+    const found = says.map((line) => foreign(line, "span"));
     for (const cap of caps) found.push(make("span", {}, foreign(cap.batch), `: ${[spent(cap), sent(cap)].filter(Boolean).join(", ")}`));
     if (total > most) found.push(make("span", {}, `${number(most)} of ${number(total)} jobs are shown, those that changed last: --batch narrows it`));
+    for (const line of warns) found.push(make("span.wrong", {}, foreign(line)));
     if (wrong) found.push(make("span.wrong", {}, foreign(wrong)));
     return found;
   }

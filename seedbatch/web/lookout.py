@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from seedbatch.domain.errors import UsageError
-from seedbatch.domain.records import Pulse
+from seedbatch.domain.progress import Progress
+from seedbatch.domain.records import BatchTally, ExtraTask, Pulse
 from seedbatch.domain.selection import pick_of
 from seedbatch.manifest.picks import read_picks
 from seedbatch.ports import Records, Scope
 from seedbatch.report.cards import shown
-from seedbatch.report.progress import Progress, told
+from seedbatch.report.progress import told
 from seedbatch.web.frames import MOST, frame
 
 T = TypeVar("T")
 
 EVERY: Final = 0.5  # seconds between two looks at the ledger
 _BEAT: Final = 15.0  # seconds of silence after which a viewer is asked whether it is still there
-_ENDINGS: Final = 200
-_GOES_ON: Final = 10.0  # seconds after which the expected end is told anew, though nothing happened
+_GOES_ON: Final = 5.0  # seconds after which the expected end is told anew, though nothing happened
 
 
 class Picking(Protocol):
@@ -41,6 +41,18 @@ class Picking(Protocol):
         Raises:
             UsageError: there is no such job, it is not wanted any more, or its manifest is not where it was.
         """
+        ...
+
+
+class Herald(Protocol):
+    """Says in words what the numbers mean; what the terminal shows."""
+
+    def says(self, progress: Progress, tallies: Sequence[BatchTally], now: datetime) -> Sequence[str]:
+        """When it may end, and the like; asked at one look after another."""
+        ...
+
+    def warns(self, extras: Sequence[ExtraTask]) -> Sequence[str]:
+        """What somebody has to know who pays."""
         ...
 
 
@@ -68,9 +80,11 @@ class Lookout:
         path: Path,
         opening: Callable[[], Records | None],
         picking: Picking,
+        herald: Herald,
         scope: Scope,
     ) -> None:
-        self._path, self._opening, self._picking, self.scope = path, opening, picking, scope
+        self._path, self._opening, self.scope = path, opening, scope
+        self._picking, self._herald = picking, herald
         self._thread = ThreadPoolExecutor(1, "ledger")
         self._records: Records | None = None
         self._opened: tuple[int, int] | None = None  # which file that was
@@ -163,10 +177,7 @@ class Lookout:
         if pulse != sight.pulse or not sight.ledger or now.timestamp() - self._looked > _GOES_ON:
             self._looked = now.timestamp()
             identity = records.identity()
-            progress = Progress(
-                records.tally(self.scope), records.accounts(now), records.endings(self.scope, _ENDINGS), now
-            )
-            says = {**told(progress), "sandbox": identity.kind == "sandbox", "most": MOST}
+            says = {**self._progress(records, now), "sandbox": identity.kind == "sandbox", "most": MOST}
             sight = replace(sight, ledger=identity.ledger_id or "", pulse=pulse, progress=frame("progress", says))
         files = self._picking.files(records)
         stamps = tuple(map(_stamp, files))
@@ -174,6 +185,12 @@ class Lookout:
             self._stamps = stamps
             sight = replace(sight, picks=frame("picks", _picks(files)))
         return sight
+
+    def _progress(self, records: Records, now: datetime) -> dict[str, Any]:
+        progress, tallies = records.progress(now, self.scope), records.tally(self.scope)
+        extras = [extra for extra in records.extras() if self.scope is None or extra.batch in self.scope]
+        says, warns = self._herald.says(progress, tallies, now), self._herald.warns(extras)
+        return told(tallies, progress.accounts, says, warns)
 
 
 def _file(path: Path) -> tuple[int, int] | None:

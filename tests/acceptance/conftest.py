@@ -11,6 +11,8 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import pytest
 from acceptance.looking import AXE, SWITCHES
@@ -32,6 +34,7 @@ unit = "second"
 price = "0.05"
 currency = "USD"
 """
+_PATIENCE = 100.0  # seconds
 GIT = ("git", "-c", "user.name=me", "-c", "user.email=me@x.example", "-c", "commit.gpgsign=false")
 
 HEADER = """\
@@ -47,6 +50,8 @@ jobs:
 @dataclass
 class Project:
     """A folder with manifests, a ledger and outputs."""
+
+    forge: ClassVar[Forge]
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -66,21 +71,23 @@ class Project:
         return subprocess.Popen([COMMAND, *arguments], cwd=self.folder, env=self._env(), **options)
 
     def run(self, *arguments: str, code: int | None = 0, **options) -> subprocess.CompletedProcess:
-        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 100, **options}
+        options = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": _PATIENCE, **options}
         done = subprocess.run([COMMAND, *arguments], cwd=self.folder, env=self._env(), check=False, **options)
-        assert "Traceback" not in (done.stderr or "")
-        assert code is None or done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
+        return _checked(done, code)
 
-    def run_forked(self, forge: Forge, module: str, *arguments: str) -> tuple[int, str]:
-        """As another module runs it: the exit code and all it said."""
-        words = self.folder / "words"
-        order = {"module": module, "folder": str(self.folder), "words": str(words), "arguments": arguments}
-        code = forge.run({**order, "environment": self._env()})
-        return code, words.read_text()
+    def run_forked(self, *arguments: str, code: int | None = 0, module: str = "program") -> subprocess.CompletedProcess:
+        """The same without the imports, which are most of a short run; `module` is who runs it."""
+        with TemporaryDirectory() as aside:
+            words, errors = Path(aside, "words"), Path(aside, "errors")
+            order = {"module": module, "folder": str(self.folder), "words": str(words), "errors": str(errors)}
+            ended = self.forge.run(
+                {**order, "arguments": arguments, "environment": self._env(), "killed_after": _PATIENCE}
+            )
+            done = subprocess.CompletedProcess(arguments, ended, words.read_text(), errors.read_text())
+        return _checked(done, code)
 
-    def apply(self, *manifests: str, code: int | None = 0, speed: float = 50, **options):
-        return self.run("apply", *manifests, "--sandbox", "--yes", f"--sandbox-speed={speed}", code=code, **options)
+    def apply(self, *manifests: str, code: int | None = 0, speed: float = 50) -> subprocess.CompletedProcess:
+        return self.run_forked("apply", *manifests, "--sandbox", "--yes", f"--sandbox-speed={speed}", code=code)
 
     def git(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -99,7 +106,9 @@ class Project:
         return process
 
     def jobs(self):
-        return [json.loads(line) for line in self.run("list", "--sandbox", "--all", "--json").stdout.splitlines()]
+        return [
+            json.loads(line) for line in self.run_forked("list", "--sandbox", "--all", "--json").stdout.splitlines()
+        ]
 
     def states(self) -> dict[str, str]:
         return {job["key"]: job["state"] for job in self.jobs()}
@@ -126,6 +135,17 @@ class Project:
     def _env(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
         return {**kept, "HOME": str(self.folder), "TERM": "dumb", **self.environment}
+
+
+def _checked(done: subprocess.CompletedProcess, code: int | None) -> subprocess.CompletedProcess:
+    assert "Traceback" not in (done.stderr or "")
+    assert code is None or done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forged(forge: Forge) -> None:
+    Project.forge = forge
 
 
 @pytest.fixture

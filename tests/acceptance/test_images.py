@@ -78,7 +78,7 @@ def test_what_came_damaged_is_not_kept_and_fetched_again(project, fault):
     rules = [{"on": "file", "do": fault, "at": [1, 2, 3, 4]}]
     project.environment["SEEDBATCH_SANDBOX_FAULTS"] = project.write("faults.yaml", json.dumps({"rules": rules}))
     project.write("m.yaml", MANIFEST)
-    done = project.apply("m.yaml")
+    done = project.apply("m.yaml", "--verbose")  # each of them, not some of the kind
     missed = [line.split()[2] for line in done.stderr.splitlines() if line.startswith("  not fetched")]
     assert sorted(missed) == [f"stills/{key}" for key in sorted(STEMS)]
     assert ("it is no image: it begins with" in done.stderr) == (fault == "html")

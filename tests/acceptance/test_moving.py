@@ -34,12 +34,12 @@ def lying(project) -> dict[str, bytes]:
 
 
 def actions(project, *arguments):
-    plan = json.loads(project.run("plan", "m.yaml", "--sandbox", "--format", "json", *arguments).stdout)
+    plan = json.loads(project.run_forked("plan", "m.yaml", "--sandbox", "--format", "json", *arguments).stdout)
     return {job["key"]: (job["action"], job["reason"]) for job in plan["jobs"]}
 
 
 def sound(project):
-    assert project.run("ledger", "check", "--sandbox", "--files").stdout.startswith("ledger ok")
+    assert project.run_forked("ledger", "check", "--sandbox", "--files").stdout.startswith("ledger ok")
 
 
 def test_files_follow_the_manifest(project):

@@ -32,7 +32,7 @@ def usd(micros: int) -> dict:
 
 
 def planned(project, *arguments: str) -> dict:
-    done = project.run("plan", *arguments, "--sandbox", "--format", "json")
+    done = project.run_forked("plan", *arguments, "--sandbox", "--format", "json")
     return json.loads(done.stdout)["summary"]
 
 
@@ -139,7 +139,7 @@ def test_a_wrong_price_table_is_told_and_nothing_is_spent(project, table, words)
     manifest = project.manifest("one")
     project.write("seedbatch.toml", table)
     for command in (["plan", manifest], ["apply", manifest, "--yes"]):
-        done = project.run(*command, "--sandbox", code=2)
+        done = project.run_forked(*command, "--sandbox", code=2)
         assert (done.stdout, words in done.stderr) == ("", True), done.stderr
     assert not (project.folder / ".seedbatch").exists()
 

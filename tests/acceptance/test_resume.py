@@ -141,11 +141,11 @@ jobs:
   - {key: market, prompt: "A market", takes: 2}
   - {key: cat, prompt: "A cat", input: {ratio: 9:16}}
 """
+ELSEWHERE = 'output: "elsewhere/{{ key }}"\n'
 AFTER = """\
-# reordered, retagged, reformatted, renamed, other output paths
+# reordered, retagged, reformatted, in another file
 batch: "edits"
 version: 1
-output: "elsewhere/{{ key }}"
 vars: {animal: cat}
 defaults:
   input:
@@ -169,13 +169,15 @@ jobs:
 """
 
 
-def test_cosmetic_edits_plan_nothing(project):
+@pytest.mark.parametrize(("output", "action", "code"), [("", "unchanged", 0), (ELSEWHERE, "move", 10)])
+def test_cosmetic_edits_send_nothing(project, output, action, code):
     project.apply(project.write("before.yaml", BEFORE))
-    edited = project.write("after.yaml", AFTER)
+    edited = project.write("after.yaml", output + AFTER)
     plan = json.loads(project.run("plan", edited, "--sandbox", "--format", "json").stdout)
-    assert {job["action"] for job in plan["jobs"]} == {"unchanged"}
-    project.run("plan", edited, "--sandbox", "--detailed-exitcode", code=0)
+    assert {job["action"] for job in plan["jobs"]} == {action}
+    project.run("plan", edited, "--sandbox", "--detailed-exitcode", code=code)
     project.apply(edited)
+    project.run("plan", edited, "--sandbox", "--detailed-exitcode", code=0)
     assert project.submitted() == 4
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import shutil
 import signal
 import socket
@@ -77,7 +78,7 @@ def look(browser, url, applied) -> Callable[..., object]:
 
 def picked(project: Project) -> list[str]:
     """What the command says is picked."""
-    listed = project.run("pick", "--list", "--sandbox").stdout.splitlines()[1:]
+    listed = project.run_forked("pick", "--list", "--sandbox").stdout.splitlines()[1:]
     return ["/".join(line.split("\t")[:2]) for line in listed]
 
 
@@ -91,6 +92,9 @@ def test_the_page_fills_while_a_run_works(browser, project):
         page.wait_for_selector("text=There is no ledger yet")
         run = project.start("apply", "m.yaml", "--sandbox", "--yes", "--sandbox-speed=8", "--submits-per-minute=300")
         page.wait_for_selector(".card[data-state=pending], .card[data-state=running]")
+        page.wait_for_selector(
+            "#going >> text=expected end: not known, too few tasks of seedance-2.0-fast have ended to tell"
+        )
         page.wait_for_selector(".card[data-state=completed]")
         page.focus(".card .open >> nth=0")
         assert run.poll() is None, "the run was over before the page was looked at"
@@ -103,6 +107,9 @@ def test_the_page_fills_while_a_run_works(browser, project):
         page.wait_for_function("() => document.querySelector('#facts').innerText.includes('1 failed')")
         assert "11 jobs" in page.inner_text("#facts")
         assert "2.02 of 40.00 USD, 11 of 40 submissions" in page.inner_text("#going")
+        assert "expected end" not in page.inner_text("#going")
+        (moderation,) = re.findall("Moderation: .*", project.run("status", "--sandbox").stdout)
+        assert moderation in page.inner_text("#going")
         assert page.inner_text("h1") == "autumn"
         assert focused(page) == "river, completed"
         page.wait_for_function("() => [...document.querySelectorAll('.poster')].every(one => one.width > 100)")

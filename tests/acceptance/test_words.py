@@ -153,8 +153,9 @@ def test_caps_of_a_run(project):
     assert (project.submitted(), "Stopped: this run's cap keeps test/j2 back" in done.stderr) == (2, True)
     assert "names no currency" in project.apply(manifest, "--max-cost", "0.30", code=2).stderr
     done = project.apply(manifest, "--max-cost", "0.30 USD", code=5)
-    row = '[[prices]]\nmodel = "seedance-2.0-fast"\nresolution = "480p"\nunit = "second"\n'
-    assert f"add its price to seedbatch.toml:\n{row}" in done.stderr
+    row = ["[[prices]]", 'model = "seedance-2.0-fast"', 'resolution = "480p"', 'unit = "second"']
+    stopped = done.stderr.partition("→ add its price to seedbatch.toml:\n")[2]
+    assert stopped.splitlines()[:4] == [f"    {line}" for line in row]
     project.write("seedbatch.toml", PRICES)
     project.apply(manifest, "--max-cost", "0.30", code=5)
     assert project.submitted() == 3

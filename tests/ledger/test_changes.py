@@ -37,8 +37,6 @@ async def test_what_events_tell_of_is_touched(ledger, records, clock):
     assert records.touched(first.last, second.last, {"other"}, 9) == []
     (noted,) = records.notable(first.last, second.last, None, 9)
     assert (noted.type, noted.batch, noted.address, noted.job_id) == ("refused", "b", "a", one.job_id)
-    assert records.endings(None, 9) == [clock.now]
-    assert records.endings({"other"}, 9) == []
     assert records.tally(None)[0].counts == {JobState.PENDING: 2, JobState.FAILED: 1}
 
 
@@ -70,7 +68,7 @@ async def test_of_many_those_come_that_wait_and_those_that_changed_last(ledger, 
     ("question", "arguments"),
     [
         ("present", (None, 3)), ("present", ({"b"}, 3)), ("touched", (2, 5, None, 9)), ("touched", (2, 5, {"b"}, 9)),
-        ("family", ([1, 2],)), ("notable", (2, 5, None, 9)), ("endings", (None, 9)), ("pulse", ()),
+        ("family", ([1, 2],)), ("notable", (2, 5, None, 9)), ("pulse", ()),
     ],
 )  # fmt: skip
 async def test_every_question_begins_at_an_index(ledger: SqliteLedger, place, clock, question, arguments):

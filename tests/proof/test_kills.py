@@ -52,7 +52,7 @@ class Ground:
         quick = {"SEEDBATCH_RECONCILE_FIRST": "0.05", "SEEDBATCH_RECONCILE_EVERY": "0.02"}
         return self.forge.run(
             {
-                "module": "proof.killed",
+                "module": "program",
                 "folder": str(self.folder),
                 "words": str(self.words),
                 "environment": {**kept, **quick, "HOME": str(self.folder), "TERM": "dumb"},

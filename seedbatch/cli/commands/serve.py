@@ -72,6 +72,7 @@ def _check_network(bind: Bind, *, allowed: bool) -> None:
 async def _serve(settings: Settings, bind: Bind, batches: tuple[str, ...], picks: Path | None) -> Exit:
     import asyncio
 
+    from seedbatch.cli.onlooking import Herald
     from seedbatch.cli.picking import Picker
     from seedbatch.cli.reading import open_or_say
     from seedbatch.report.poster_cache import PosterCache
@@ -85,6 +86,7 @@ async def _serve(settings: Settings, bind: Bind, batches: tuple[str, ...], picks
         settings.ledger,
         lambda: opening.pop()(settings) if opening else open_records(settings),
         Picker(settings, picks),
+        Herald(settings),
         batches or None,
     )
     stopped = asyncio.Event()

@@ -255,9 +255,9 @@ def test_where_there_are_no_links_a_name_is_taken_by_renaming(tmp_path: Path):
 def test_where_there_are_no_links_a_revision_is_a_copy(tmp_path: Path):
     (tmp_path / "a.mp4").write_bytes(CLIP)
     directory = folder.open_folder(tmp_path, (), create=False)
-    shelf.copy(directory, "a.mp4", "a.rev1.mp4", 0o644)
+    shelf.copy(directory, "a.mp4", directory, "a.rev1.mp4", 0o644)
     with pytest.raises(FileExistsError):
-        shelf.copy(directory, "a.mp4", "a.rev1.mp4", 0o644)
+        shelf.copy(directory, "a.mp4", directory, "a.rev1.mp4", 0o644)
     os.close(directory)
     assert tree(tmp_path) == {"a.mp4", "a.rev1.mp4"}
     assert (tmp_path / "a.rev1.mp4").read_bytes() == CLIP

@@ -205,9 +205,13 @@ async def test_cosmetic_changes_submit_nothing(past):
     await past.declare(spec("a"), spec("b"))
     await past.bring(S.COMPLETED)
     await past.bring(S.COMPLETED)
-    plan = past.plan(spec("b", output="elsewhere/b"), replace(spec("a"), tags=("other",), line=99, file="n.yaml"))
+    other = replace(spec("a"), tags=("other",), line=99, file="n.yaml")
+    plan = past.plan(spec("b"), other)
+    assert [job.action for job in plan.jobs] == [Action.UNCHANGED, Action.UNCHANGED]
+    assert (plan.submissions, plan.changes) == (0, False)
+    plan = past.plan(spec("b", output="elsewhere/b"), other)
     assert [job.action for job in plan.jobs] == [Action.MOVE, Action.UNCHANGED]
-    assert plan.submissions == 0
+    assert (plan.submissions, plan.changes) == (0, True)
 
 
 async def test_plan_and_recording_agree(past):

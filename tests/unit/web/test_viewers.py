@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from samples import NOON, batch, claim, spec
 
+from seedbatch.cli.onlooking import Herald
 from seedbatch.cli.picking import Picker
 from seedbatch.domain.jobs import Limits
 from seedbatch.ledger.reader import SqliteRecords
@@ -65,7 +66,8 @@ async def lookout(project, tmp_path):
     def opening():
         return SqliteRecords(project.path) if project.path.exists() else None
 
-    made = Lookout(project.path, opening, Picker(load({}, {}, tmp_path), None), None)
+    settings = load({}, {}, tmp_path)
+    made = Lookout(project.path, opening, Picker(settings, None), Herald(settings), None)
     yield made
     await made.end()
     await made.close()

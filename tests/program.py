@@ -1,4 +1,4 @@
-"""A run of the installed program's `main`, to be killed: see `forge.py`."""
+"""A run of the installed program's `main`: see `forge.py`."""
 
 from __future__ import annotations
 
