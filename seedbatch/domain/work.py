@@ -210,7 +210,8 @@ class Download:
 class Relocation:
     """A `file` that lies where an earlier manifest wanted it, and belongs at `path`.
 
-    Both are relative to `folder`, the absolute path of its output folder; the `sidecar` tells of it there.
+    Both are relative to `folder`, the absolute path of its output folder; the `sidecar` tells of it there. `held_by`
+    names another job that has the same clip at that path: where a task is shared, nothing on disk tells them apart.
     """
 
     artifact_id: int
@@ -220,6 +221,7 @@ class Relocation:
     file: StoredFile
     path: str
     sidecar: Mapping[str, Json]
+    held_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ async def relocate(crew: Crew, ledger: RelocateLedger, store: Store, interrupted
 
 async def _move(crew: Crew, ledger: RelocateLedger, store: Store, one: Relocation, *, told: bool = True) -> None:
     try:
+        if one.held_by:
+            raise FileExistsError(f"the same clip lies there for {one.held_by}")
         # The ledger hears of it last: a crash in between repeats it.
         await store.relocate(one)
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -34,7 +35,10 @@ _WANTED: Final = (
 _UNMOVED: Final = "CREATE TEMP TABLE IF NOT EXISTS unmoved (artifact_id INTEGER PRIMARY KEY)"
 _COLUMNS: Final = (
     f"SELECT {SIDECAR}, f.id AS artifact_id, f.job_id, f.position, f.folder, f.path, f.bytes, f.sha256,"  # noqa: S608
-    " f.content_type, w.path AS new"
+    " f.content_type, w.path AS new,"
+    " (SELECT p.name || '/' || k.address"
+    "  FROM artifacts o JOIN jobs k ON k.id = o.job_id JOIN batches p ON p.id = k.batch_id"
+    "  WHERE o.folder = f.folder AND o.path = w.path AND o.attempt_id = f.attempt_id AND o.id <> f.id) AS kin"
     " FROM temp.wanted w CROSS JOIN artifacts f ON f.id = w.artifact_id JOIN jobs j ON j.id = f.job_id"
     " JOIN batches b ON b.id = j.batch_id JOIN attempts a ON a.id = f.attempt_id"
 )
@@ -109,7 +113,7 @@ def relocations(connection: sqlite3.Connection, place: Path, among: Among, most:
     ((left,),) = connection.execute(
         f"SELECT count(*) FROM temp.wanted w JOIN jobs j ON j.id = w.job_id{only(among)}"  # noqa: S608 - our words
     )
-    found = [_relocation(place, row, row["new"]) for row in rows]
+    found = [replace(_relocation(place, row, row["new"]), held_by=row["kin"] or "") for row in rows]
     _intend(connection, found)
     return found, left - len(rows)
 

@@ -221,3 +221,13 @@ def test_who_is_selected_does_not_wait_for_who_is_not(project):
     project.apply("m.yaml")
     assert lying(project) == {"x/two.mp4": before["x/one.mp4"], "x/one.mp4": before["x/two.mp4"]}
     sound(project)
+
+
+def test_the_clip_of_another_job_is_not_taken_for_ones_own(project):
+    """Where a task is shared, what lies at the path is the same clip: it stays the other job's."""
+    project.apply(write(project, "key: one, prompt: A river", "key: two, prompt: A river"))
+    write(project, "key: two, prompt: A river, output: b/one")
+    done = project.apply("m.yaml", code=6)
+    assert "b/two.mp4 cannot be moved to b/one.mp4: the same clip lies there for b/one" in done.stderr
+    assert {path: key for path, (key, _) in lying(project).items()} == {"b/one.mp4": "one", "b/two.mp4": "two"}
+    sound(project)

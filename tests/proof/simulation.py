@@ -198,6 +198,7 @@ def template(folder: Path) -> Iterator[Path]:
 
 def let_go(ledger: SqliteLedger) -> None:
     """Close every file that a ledger holds open beside its connection, without a word to anybody."""
+    ledger._moving.close()
     for part in vars(ledger).values():
         if isinstance(handle := getattr(part, "_handle", None), int) and handle >= 0:
             os.close(handle)
@@ -322,6 +323,8 @@ class _Historian:
             self._find("hang", f"{process.life.name} did not end")
             process.life.die()
             await asyncio.wait({process.task})
+        if process.life.dead and process.ledger is not None:
+            process.ledger._moving.close()  # taken between its death and its task's end, which a kernel never sees
         self._alive.remove(process)
         self._history.crashes += process.life.dead
         for point, times in process.life.passed.items():
