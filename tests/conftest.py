@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from forge import Forge
+from forge import Forge, opened
 from hypothesis import settings
 
 # The same examples everywhere: a failure belongs to the change that made it. To search further:
@@ -13,6 +11,5 @@ settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")
-def forge() -> Iterator[Forge]:
-    with Forge() as opened:
-        yield opened
+def forge() -> Forge:
+    return opened()

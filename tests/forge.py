@@ -10,6 +10,7 @@ in `killed_after` how many seconds after the fork its process is killed; what ha
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -48,6 +50,14 @@ class Forge:
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
+
+
+@cache
+def opened() -> Forge:
+    """The one of this process, which ends with it."""
+    forge = Forge().__enter__()
+    atexit.register(forge.__exit__)
+    return forge
 
 
 def enter(order: dict[str, Any]) -> None:

@@ -12,11 +12,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ClassVar
 
 import pytest
 from acceptance.looking import AXE, SWITCHES
-from forge import Forge
+from forge import opened
 from playwright.sync_api import sync_playwright
 
 from seedbatch.domain.states import JobState
@@ -51,8 +50,6 @@ jobs:
 class Project:
     """A folder with manifests, a ledger and outputs."""
 
-    forge: ClassVar[Forge]
-
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -80,7 +77,7 @@ class Project:
         with TemporaryDirectory() as aside:
             words, errors = Path(aside, "words"), Path(aside, "errors")
             order = {"module": module, "folder": str(self.folder), "words": str(words), "errors": str(errors)}
-            ended = self.forge.run(
+            ended = opened().run(
                 {**order, "arguments": arguments, "environment": self._env(), "killed_after": _PATIENCE}
             )
             done = subprocess.CompletedProcess(arguments, ended, words.read_text(), errors.read_text())
@@ -141,11 +138,6 @@ def _checked(done: subprocess.CompletedProcess, code: int | None) -> subprocess.
     assert "Traceback" not in (done.stderr or "")
     assert code is None or done.returncode == code, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _forged(forge: Forge) -> None:
-    Project.forge = forge
 
 
 @pytest.fixture
