@@ -636,13 +636,19 @@ def run(machine: type[LedgerMachine], options: settings = SETTINGS) -> None:
 
 @pytest.mark.timeout(max(600, 10 * SEQUENCES))
 def test_any_order_of_verbs_keeps_to_the_model():
-    run(LedgerMachine)
-    assert LedgerMachine.seen >= {
+    """Each kind of event is to be seen; while a rare one is missing, further sequences are drawn by chance."""
+    wanted = {
         *("declared", "amended", "superseded", "orphaned", "restored", "intended", "accepted", "not_sent", "throttled"),
         *("turned_away", "refused", "doubted", "reported", "unanswered", "succeeded", "failed", "retried", "stored"),
         *("completed", "not_fetched", "renewed", "expired", "adopted", "given_up", "resubmitted", "abandoned"),
         *("surfaced", "extra"),
     }
+    run(LedgerMachine)
+    for _ in range(8):
+        if wanted <= LedgerMachine.seen:
+            break
+        run(LedgerMachine, settings(SETTINGS, max_examples=40, derandomize=False))
+    assert wanted <= LedgerMachine.seen
 
 
 class SendsOrphansAgain(SqliteLedger):
