@@ -19,7 +19,8 @@ def bill_text(bill: Bill, planned: int) -> str:
     partly = bill.jobs < planned
     sent = f"{bill.jobs:,} of the {count(planned, 'request')} planned" if partly else count(bill.jobs, "request")
     if not bill.estimate:
-        return f"Neither estimated nor known is what {sent} cost: your price table has no price for them."
+        them, cost = ("it", "costs") if bill.jobs == 1 and not partly else ("them", "cost")
+        return f"Neither estimated nor known is what {sent} {cost}: your price table has no price for {them}."
     scope = f" for {sent}" if partly else ""
     most = f", at most {monies(bill.worst)}" if bill.worst != bill.estimate else ""
     unpriced = f"; of {count(bill.unpriced, 'request')} no price is known" if bill.unpriced else ""

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from seedbatch.cli.newfile import new_file
+from seedbatch.cli.newfile import alone, new_file
 from seedbatch.cli.words import count
+from seedbatch.domain.errors import UsageError
 from seedbatch.domain.jobs import BatchSpec, Wish
 from seedbatch.domain.locked import Found, Locked, Locks
 from seedbatch.engine.planned import Action, Plan
@@ -20,7 +21,7 @@ def locks_beside(batches: Sequence[BatchSpec], settings: Settings) -> Locks | No
     """What the lock files beside these manifests tell; None if there are none, or nothing stands in them.
 
     Raises:
-        UsageError: one of them cannot be read, or a merge was left in it.
+        UsageError: one of them cannot be read, or a merge was left in it; or the folder of shared clips is not there.
     """
     from seedbatch.wiring import shared_files
 
@@ -30,6 +31,9 @@ def locks_beside(batches: Sequence[BatchSpec], settings: Settings) -> Locks | No
             tasks[task.wish].append(task)
     if not tasks:
         return None
+    if settings.shared is not None and not settings.shared.is_dir():
+        hint = "mount it, or name the folder that holds them with --shared DIR; nothing was submitted"
+        raise UsageError(f"there is no folder {settings.shared} with clips of others", hint=hint)
     found = {wish: tuple(sorted(set(ones))) for wish, ones in tasks.items()}
     return Locks(lock_name(sandbox=settings.sandbox), found, shared_files(settings))
 
@@ -50,13 +54,14 @@ def keep_locks(
     for path, own in by_path.items():
         if not (make or path.is_file()):
             continue
-        before = read_lock(path) if path.is_file() else []
-        tasks = {*before, *(task for batch in own for task in records.delivered(batch.name))}
-        text = lock_text(tasks)
-        same = path.is_file() and path.read_text(encoding="utf-8") == text
-        if not same:
-            with new_file(path) as file:
-                file.write(text.encode())
+        with alone([path]):
+            before = read_lock(path) if path.is_file() else []
+            tasks = {*before, *(task for batch in own for task in records.delivered(batch.name))}
+            text = lock_text(tasks)
+            same = path.is_file() and path.read_text(encoding="utf-8") == text
+            if not same:
+                with new_file(path) as file:
+                    file.write(text.encode())
         if make or not same:
             yield path, f"{count(len(tasks), 'task')}, {len(tasks) - len(set(before)):,} new"
 

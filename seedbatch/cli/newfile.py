@@ -1,11 +1,12 @@
-"""A file that appears whole or not at all, in the place of what was there."""
+"""A file that appears whole or not at all, in the place of what was there; and nobody changes it meanwhile."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,3 +46,25 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         raise UsageError(
             f"{path} cannot be written: {error.strerror or error}", hint="what was there is as it was"
         ) from error
+
+
+@contextmanager
+def alone(files: Iterable[Path]) -> Iterator[None]:
+    """Nobody else changes files in these folders meanwhile: what another process adds would be lost."""
+    with ExitStack() as stack:
+        for folder in sorted({Path(os.path.realpath(file)).parent for file in files}):
+            stack.enter_context(_locked(folder))
+        yield
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be used: {error.strerror or error}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seedbatch.cli.newfile import alone, new_file
 from seedbatch.cli.words import say
 from seedbatch.domain.errors import UsageError
 from seedbatch.domain.records import RecordedJob, Standing
@@ -140,7 +139,7 @@ def change_picks(*, adding: Mapping[Path, list[str]], removing: Mapping[Path, li
     from seedbatch.manifest.picks import changed, read_picks
 
     files = sorted(adding.keys() | removing.keys())
-    with _alone(files):
+    with alone(files):
         before = {file: read_picks(file) for file in files}
         texts = {
             file: changed(before[file], adding=adding.get(file, ()), removing=removing.get(file, ())) for file in files
@@ -159,7 +158,7 @@ def set_pick(file: Path, batch: str, address: str, *, picked: bool) -> None:
     from seedbatch.domain.selection import pick_of
     from seedbatch.manifest.picks import changed, read_picks
 
-    with _alone([file]):
+    with alone([file]):
         before = read_picks(file)
         there = [name for name in before.names if _pick(name) == pick_of(batch, address)]
         if picked and not there:
@@ -169,35 +168,9 @@ def set_pick(file: Path, batch: str, address: str, *, picked: bool) -> None:
 
 
 def _write(before: Picks, file: Path, text: str) -> None:
-    from seedbatch.cli.newfile import new_file
-
     if text != before.text:
         with new_file(file) as sink:
             sink.write(text.encode())
-
-
-@contextmanager
-def _alone(files: Iterable[Path]) -> Iterator[None]:
-    """Nobody else picks in these folders meanwhile: a pick that another process adds would be lost."""
-    with ExitStack() as stack:
-        for folder in sorted({Path(os.path.realpath(file)).parent for file in files}):
-            stack.enter_context(_locked(folder))
-        yield
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    import fcntl
-
-    try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be used: {error.strerror or error}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 class Picker:

@@ -19,17 +19,26 @@ async def relocate(crew: Crew, ledger: RelocateLedger, store: Store, interrupted
 
     Before a new file may take a path, the one that leaves it has to be gone: so nothing else happens meanwhile.
     """
-    while not interrupted():
+    while True:
         found, left = await ledger.claim_relocations(_AT_ONCE)
-        if not found and left and (aside := await ledger.claim_waypoint()):
-            await _move(crew, ledger, store, aside, told=False)
-            continue
-        if not found:
-            return
-        for one in found:
+        for done, one in enumerate(found):
             if interrupted():
+                _put_off(crew, len(found) - done + left)
                 return
             await _move(crew, ledger, store, one)
+        if found:
+            continue
+        if left and interrupted():
+            _put_off(crew, left)
+            return
+        aside = await ledger.claim_waypoint() if left else None
+        if aside is None:
+            return
+        await _move(crew, ledger, store, aside, told=False)
+
+
+def _put_off(crew: Crew, files: int) -> None:
+    crew.stop(Stop(Exit.RUNNING, f"{files:,} files are not moved yet", "apply again: it costs nothing"))
 
 
 async def _move(crew: Crew, ledger: RelocateLedger, store: Store, one: Relocation, *, told: bool = True) -> None:

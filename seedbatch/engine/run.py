@@ -335,7 +335,9 @@ class Run:
         if self._collector.unanswered and not self._collector.answered and self._errand.until is Until.ROUND:
             reason = "the provider answered none of the queries"
             stops.append(Stop(Exit.PROVIDER, reason, "check the network, then collect again: nothing is lost"))
-        if counts[JobState.PENDING] and (held := await self._ledger.held(self._errand.scope)):
+        # They wait for a person, as what failed does.
+        held = await self._ledger.held(self._errand.scope) if counts[JobState.PENDING] else 0
+        if held:
             reason = f"{held:,} pending, for others paid for the same requests, and their clips are not here"
             hint = "name the folder that holds them with --shared DIR; --no-reuse pays for them again"
             stops.append(Stop(Exit.FAILED_JOBS, reason, hint))
@@ -343,7 +345,7 @@ class Run:
             tallies,
             tuple(stops),
             self._interrupted,
-            settled=unfinished == 0,
+            settled=unfinished == held,
             # Some came while their task was being asked about.
             without_webhook=await self._ledger.uncalled(self._collector.uncalled),
             bill=await self._ledger.bill(),

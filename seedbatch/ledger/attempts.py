@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from seedbatch.domain.answers import Evidence, TaskReport
 from seedbatch.domain.brake import HIGHEST_SURCHARGE
 from seedbatch.domain.calls import Binding
 from seedbatch.domain.errors import StaleCaller
+from seedbatch.domain.fingerprint import Json
 from seedbatch.domain.moments import stamp
 from seedbatch.domain.states import JobState
 from seedbatch.domain.work import Failure
 from seedbatch.ledger.rows import move, note
 
+_LINKS_LIVE: Final = timedelta(days=7)  # contract: a result's link
+_NO_LINK: Final = "unknown"
 _TWICE: Final = "the provider named a task that another attempt already holds"
 _SETTLED_BY_A_PERSON: Final = frozenset({"lost", "resubmitted", "abandoned"})
 # Proof, or a person's word, that no task exists: nothing is owed.
@@ -194,3 +197,31 @@ def times(report: TaskReport) -> dict[str, object]:
     """The provider's own moments, as an event keeps them."""
     moments = {"created_at": report.created_at, "updated_at": report.updated_at}
     return {name: stamp(value) for name, value in moments.items() if value is not None}
+
+
+def ended_elsewhere(
+    connection: sqlite3.Connection,
+    job_id: int,
+    attempt_id: int,
+    kind: str,
+    ended_at: datetime,
+    outputs: int,
+    now: datetime,
+    **data: Json,
+) -> None:
+    """A running task is known to have succeeded, from its files and not from the provider: its links are not."""
+    connection.execute("UPDATE attempts SET kind = ? WHERE id = ?", (kind, attempt_id))
+    end(connection, attempt_id, "succeeded", ended_at)
+    columns = {"expires_at": stamp(ended_at + _LINKS_LIVE), "not_before": None, "misses": 0, "gone": 0}
+    move(
+        connection, job_id, JobState.SUCCEEDED, now, "succeeded",
+        attempt_id=attempt_id, data={"outputs": outputs, **data}, columns=columns,
+    )  # fmt: skip
+
+
+def offered_somewhere(connection: sqlite3.Connection, attempt_id: int, position: int) -> None:
+    """Its output had a link that nobody here knows."""
+    connection.execute(
+        "INSERT INTO outputs (attempt_id, position, url) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (attempt_id, position, _NO_LINK),
+    )

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
@@ -22,7 +22,7 @@ from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.states import JobState
 from seedbatch.domain.work import JobName, Share, SharedFile
 from seedbatch.ledger.artifacts import keep
-from seedbatch.ledger.attempts import accepted, end
+from seedbatch.ledger.attempts import accepted, ended_elsewhere, offered_somewhere
 from seedbatch.ledger.chosen import Among, only
 from seedbatch.ledger.rows import move, scope_names, to_json
 from seedbatch.ledger.sharing import SHARES, SOURCE, linked, share
@@ -37,8 +37,6 @@ _TABLE: Final = (
 # Of a row `j` of jobs, where a lock file was read.
 _LOCKED: Final = "EXISTS (SELECT 1 FROM temp.locked l WHERE l.fingerprint = j.fingerprint AND l.take = j.take"
 LOCKED: Final = f"{_LOCKED})"
-_LINKS_LIVE: Final = timedelta(days=7)  # contract: a result's link
-_NO_LINK: Final = "unknown"
 # Of another machine's ledger: this one's owners are hexadecimal.
 _OWNER: Final = "lock"
 # What a job that is completed so shares its task with.
@@ -145,17 +143,9 @@ def adopt(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFile
     told = {"task_id": one.task_id, "source": one.source}
     move(connection, one.job_id, JobState.SUBMITTING, now, "locked", attempt_id=attempt_id, data=told)
     accepted(connection, attempt_id, one.task_id, accepted_at, now)
-    connection.execute("UPDATE attempts SET kind = ? WHERE id = ?", (one.kind, attempt_id))
-    end(connection, attempt_id, "succeeded", ended_at)
-    columns = {"expires_at": stamp(ended_at + _LINKS_LIVE), "not_before": None, "misses": 0, "gone": 0}
-    move(
-        connection, one.job_id, JobState.SUCCEEDED, now, "succeeded",
-        attempt_id=attempt_id, data={"outputs": len(files)}, columns=columns,
-    )  # fmt: skip
+    ended_elsewhere(connection, one.job_id, attempt_id, one.kind, ended_at, len(files), now)
     for shared, file in zip(one.files, files, strict=True):
-        connection.execute(
-            "INSERT INTO outputs (attempt_id, position, url) VALUES (?, ?, ?)", (attempt_id, shared.position, _NO_LINK)
-        )
+        offered_somewhere(connection, attempt_id, shared.position)
         keep(connection, one.job_id, attempt_id, shared.position, folder, file, now)
     data = {**told, "paths": [file.path for file in files]}
     move(connection, one.job_id, JobState.COMPLETED, now, "reused", attempt_id=attempt_id, data=data)

@@ -16,17 +16,19 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from seedbatch.domain.answers import StoredFile
 from seedbatch.domain.errors import LedgerDamaged, LedgerError, LedgerLocked, UsageError
 from seedbatch.domain.fingerprint import fingerprint
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.states import JobState
 from seedbatch.ledger import words
-from seedbatch.ledger.attempts import accepted, doubt, end
+from seedbatch.ledger.artifacts import keep
+from seedbatch.ledger.attempts import accepted, doubt, ended_elsewhere, offered_somewhere
 from seedbatch.ledger.emergency import EmergencyRecord, Slot, emergency_path, recover
 from seedbatch.ledger.locks import WriteLock, is_dead
 from seedbatch.ledger.mark import Mark, MarkFile, mark_path, read_mark
@@ -35,8 +37,6 @@ from seedbatch.ledger.rows import move, note, to_json
 
 _BY: Final = "seedbatch ledger rebuild"
 _LARGEST: Final = 64 * 1024 * 1024  # bytes of a sidecar
-_LINKS_LIVE: Final = timedelta(days=7)
-_NO_LINK: Final = "unknown"
 _MOVE_AWAY: Final = "move it away and run this again: a new one is made of what the files tell"
 
 
@@ -571,17 +571,9 @@ def _complete(
     ((state,),) = connection.execute("SELECT state FROM jobs WHERE id = ?", (job_id,))
     if state == JobState.RUNNING:
         kind = "image" if facts.content_type.startswith("image/") else "video"
-        connection.execute("UPDATE attempts SET kind = ? WHERE id = ?", (kind, attempt_id))
-        end(connection, attempt_id, "succeeded", facts.finished_at)
-        columns = {"expires_at": stamp(facts.finished_at + _LINKS_LIVE), "not_before": None, "misses": 0, "gone": 0}
-        data = {"outputs": facts.outputs, "by": _BY}
-        move(connection, job_id, JobState.SUCCEEDED, now, "succeeded",
-             attempt_id=attempt_id, data=data, columns=columns)  # fmt: skip
+        ended_elsewhere(connection, job_id, attempt_id, kind, facts.finished_at, facts.outputs, now, by=_BY)
     for clip in task.clips:
-        connection.execute(
-            "INSERT INTO outputs (attempt_id, position, url) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (attempt_id, clip.position, _NO_LINK),
-        )
+        offered_somewhere(connection, attempt_id, clip.position)
         row = connection.execute(
             "SELECT 1 FROM artifacts WHERE attempt_id = ? AND position = ?", (attempt_id, clip.position)
         ).fetchone()
@@ -594,13 +586,7 @@ def _store(
     connection: sqlite3.Connection, job_id: int, attempt_id: int, clip: Clip, folder: str, now: datetime
 ) -> None:
     _make_way(connection, folder, clip.path, now)
-    connection.execute(
-        "INSERT INTO artifacts (job_id, attempt_id, position, folder, path, bytes, sha256, content_type, stored_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            *(job_id, attempt_id, clip.position, folder),
-            *(clip.path, clip.bytes, clip.sha256, clip.content_type, stamp(now)),
-        ),
-    )
+    file = StoredFile(clip.path, clip.bytes, clip.sha256, clip.content_type)
+    keep(connection, job_id, attempt_id, clip.position, folder, file, now)
     data = {"position": clip.position, "path": clip.path, "bytes": clip.bytes, "sha256": clip.sha256, "by": _BY}
     note(connection, now, "stored", job_id, attempt_id=attempt_id, data=data)

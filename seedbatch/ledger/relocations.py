@@ -33,9 +33,11 @@ _WANTED: Final = (
 )
 # What could not be moved by this process.
 _UNMOVED: Final = "CREATE TEMP TABLE IF NOT EXISTS unmoved (artifact_id INTEGER PRIMARY KEY)"
+_FILE: Final = (
+    f"SELECT {SIDECAR}, f.id AS artifact_id, f.job_id, f.position, f.folder, f.path, f.bytes, f.sha256, f.content_type"
+)
 _COLUMNS: Final = (
-    f"SELECT {SIDECAR}, f.id AS artifact_id, f.job_id, f.position, f.folder, f.path, f.bytes, f.sha256,"  # noqa: S608
-    " f.content_type, w.path AS new,"
+    f"{_FILE}, w.path AS new,"  # noqa: S608 - our words
     " (SELECT p.name || '/' || k.address"
     "  FROM artifacts o JOIN jobs k ON k.id = o.job_id JOIN batches p ON p.id = k.batch_id"
     "  WHERE o.folder = f.folder AND o.path = w.path AND o.attempt_id = f.attempt_id AND o.id <> f.id) AS kin"
@@ -43,8 +45,7 @@ _COLUMNS: Final = (
     " JOIN batches b ON b.id = j.batch_id JOIN attempts a ON a.id = f.attempt_id"
 )
 _STRAYED: Final = (
-    f"SELECT {SIDECAR}, f.id AS artifact_id, f.job_id, f.position, f.folder, f.path, f.bytes, f.sha256,"  # noqa: S608
-    " f.content_type, json_extract(m.value, '$[1]') AS new"
+    f"{_FILE}, json_extract(m.value, '$[1]') AS new"  # noqa: S608 - our words
     " FROM meta k JOIN json_each(k.value) m CROSS JOIN artifacts f ON f.id = json_extract(m.value, '$[0]')"
     " JOIN jobs j ON j.id = f.job_id JOIN batches b ON b.id = j.batch_id JOIN attempts a ON a.id = f.attempt_id"
     " WHERE k.key = 'moving' AND f.path <> json_extract(m.value, '$[1]')"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,45 @@ def test_an_unfinished_merge_stops_everything(project, command):
 def test_there_is_none_unless_it_is_made(project):
     project.apply(project.manifest("A river"))
     assert not (project.folder / LOCK).exists()
+
+
+def test_a_folder_that_is_not_there_is_no_empty_one(clone):
+    """A forgotten mount, or a slip in its name: said before anything is held or sent."""
+    clone.manifest("[two] A river", "A lake", "A hill")
+    done = clone.apply("test.yaml", "--shared", "nowhere", code=2)
+    assert f"there is no folder {clone.folder / 'nowhere'} with clips of others" in done.stderr
+    assert clone.submitted() == 0
+
+
+def test_who_only_waits_for_clips_is_not_told_to_go_on(clone):
+    done = clone.apply("test.yaml", code=3)
+    assert "--shared DIR" in done.stderr
+    assert "Not finished" not in done.stderr
+
+
+def test_a_lock_file_that_cannot_be_kept_changes_no_outcome(project):
+    """What was paid for is in the ledger, and the run ended as it did."""
+    manifest = project.manifest("A river [slow]")
+    project.run("validate", manifest)
+    project.write(LOCK, "")
+    process = project.start("apply", manifest, "--sandbox", "--yes", "--sandbox-speed=5")
+    while not (project.folder / ".seedbatch/sandbox.db").exists() or not project.submitted():
+        time.sleep(0.02)
+        assert process.poll() is None
+    project.write(LOCK, "<<<<<<< HEAD\n")
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 0, told
+    assert f"The lock file is not up to date: {LOCK}:1: a merge was left unfinished here" in told
+    assert "→ seedbatch lock MANIFEST writes it" in told
+
+
+def test_two_that_write_it_lose_no_line(project):
+    """Each reads, adds and writes alone."""
+    manifests = [project.manifest(f"A river {name}", batch=name) for name in "abcdef"]
+    project.apply(*manifests)
+    project.write(LOCK, "")
+    writers = [project.start("lock", manifest, "--sandbox") for manifest in manifests]
+    assert [writer.wait(timeout=60) for writer in writers] == [0] * len(writers)
+    for writer in writers:
+        writer.communicate()
+    assert len((project.folder / LOCK).read_text().splitlines()) == 1 + len(writers)

@@ -202,11 +202,12 @@ def _apply(settings: Settings, batches: tuple[BatchSpec, ...], caps: Caps, manne
     )
     if not manner.as_json:
         closing_words(outcome, settings, _again(manner, settings), planned=plan.submissions)
-    _keep_locks(settings, batches)
+    _keep_locks(settings, batches, quiet=manner.quiet)
     return int(outcome.exit)
 
 
-def _keep_locks(settings: Settings, batches: Sequence[BatchSpec]) -> None:
+def _keep_locks(settings: Settings, batches: Sequence[BatchSpec], *, quiet: bool) -> None:
+    """Tell the team; that they cannot be told never changes how the run ended."""
     from seedbatch.cli.locking import keep_locks
     from seedbatch.wiring import open_records
 
@@ -215,7 +216,11 @@ def _keep_locks(settings: Settings, batches: Sequence[BatchSpec]) -> None:
         return
     try:
         for path, words in keep_locks(batches, records, settings):
-            say(f"{path}: {words}")
+            if not quiet:
+                say(f"{path}: {words}")
+    except UsageError as error:
+        say(f"\nThe lock file is not up to date: {error.message}")
+        say("  → seedbatch lock MANIFEST writes it; the ledger has everything")
     finally:
         records.close()
 
