@@ -353,7 +353,7 @@ class RelocateLedger(Protocol):
         ...
 
     async def relocated(self, one: Relocation, now: datetime) -> None:
-        """It lies at its new path, or nowhere."""
+        """It lies at its new path."""
         ...
 
     async def stays(self, one: Relocation) -> None:

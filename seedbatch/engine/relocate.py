@@ -48,7 +48,11 @@ async def _move(crew: Crew, ledger: RelocateLedger, store: Store, one: Relocatio
         # The ledger hears of it last: a crash in between repeats it.
         await store.relocate(one)
     except FileNotFoundError:
-        pass  # somebody removed it; checking the ledger's files tells so
+        # Removed, or on a drive that is not mounted: the ledger keeps to what it knows, and the next run looks again.
+        await ledger.stays(one)
+        reason = "it is not there; seedbatch ledger check --files tells what is gone"
+        crew.report(Kind.NOT_MOVED, one.name, path=one.file.path, reason=reason)
+        return
     except (OSError, ValueError) as error:
         await ledger.stays(one)
         crew.report(Kind.NOT_MOVED, one.name, path=one.file.path, reason=str(error))

@@ -132,13 +132,21 @@ def waypoint(connection: sqlite3.Connection, place: Path, among: Among) -> Reloc
 
 
 def _intend(connection: sqlite3.Connection, found: Sequence[Relocation]) -> None:
-    """What is on its way from now on: a death between the disk and its row leaves a file where no row says it is."""
-    if not found:
+    """What is on its way from now on: a death between the disk and its row leaves a file where no row says it is.
+
+    What could not be moved in this run may be so as well, and is looked at again by the next one.
+    """
+    unmoved = connection.execute(
+        "SELECT json_extract(m.value, '$[0]'), json_extract(m.value, '$[1]') FROM meta k JOIN json_each(k.value) m"
+        " WHERE k.key = 'moving' AND json_extract(m.value, '$[0]') IN (SELECT artifact_id FROM temp.unmoved)"
+    ).fetchall()
+    moving = [*unmoved, *((one.artifact_id, one.path) for one in found)]
+    if not moving:
         connection.execute("DELETE FROM meta WHERE key = 'moving'")
         return
     connection.execute(
         "INSERT INTO meta (key, value) VALUES ('moving', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        (to_json([[one.artifact_id, one.path] for one in found]),),
+        (to_json(moving),),
     )
 
 

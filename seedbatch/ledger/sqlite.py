@@ -657,7 +657,7 @@ class SqliteLedger:
         return await self._run(lambda connection: waypoint(connection, self._path.parent, self._among))
 
     async def relocated(self, one: Relocation, now: datetime) -> None:
-        """It lies at its new path, or nowhere."""
+        """It lies at its new path."""
         await self._run(lambda connection: relocated(connection, one, now))
 
     async def stays(self, one: Relocation) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -96,13 +97,20 @@ def test_what_is_in_the_way_is_told_and_nothing_is_lost(project):
     sound(project)
 
 
-def test_a_file_that_somebody_removed_stops_nothing(project):
-    project.apply(write(project, "key: river, prompt: A river"))
-    (outputs(project) / "b/river.mp4").unlink()
-    write(project, "key: river, prompt: A river, output: x/river")
+def test_a_clip_that_is_not_there_stops_nothing_and_is_found_again(project):
+    """Removed, or on a drive that is not mounted: then its row must not lead to where it never was."""
+    project.apply(write(project, "key: river, prompt: A river", "key: lake, prompt: A lake"))
+    before = lying(project)
+    mounted = outputs(project).rename(project.folder / "elsewhere")
+    write(project, "key: river, prompt: A river, output: x/river", "key: lake, prompt: A lake")
+    done = project.apply("m.yaml")
+    assert "not moved    b/river  it is not there; seedbatch ledger check --files tells what is gone" in done.stderr
+    assert "b/river.mp4 is gone" in project.run("ledger", "check", "--sandbox", "--files", code=None).stdout
+    shutil.rmtree(outputs(project))
+    mounted.rename(outputs(project))
     project.apply("m.yaml")
-    assert set(actions(project).values()) == {("unchanged", "on disk")}
-    assert "is gone" in project.run("ledger", "check", "--sandbox", "--files", code=None).stdout
+    assert lying(project) == {"x/river.mp4": before["b/river.mp4"], "b/lake.mp4": before["b/lake.mp4"]}
+    sound(project)
 
 
 def test_only_what_is_selected_moves(project):
