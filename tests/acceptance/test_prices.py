@@ -109,7 +109,7 @@ def test_what_is_in_doubt_and_what_still_runs_is_told_apart(priced):
 
 def test_money_that_nobody_knows_is_not_nothing(project):
     done = project.apply(project.manifest("one"))
-    assert "Neither estimated nor known is what 1 request cost: your price table has no price for them." in done.stderr
+    assert "Neither estimated nor known is what 1 request costs: your price table has no price for it." in done.stderr
     assert "spent" not in done.stderr
 
 

@@ -59,11 +59,11 @@ async def test_nobody_is_called_before_the_end(file: Path, receiver: Receiver) -
     async with calling(file) as drive:
         running, early = await drive.submit_to(receiver.url), await drive.submit_to(receiver.url, "[points]")
         seen = []
-        for _ in range(4):
+        for _ in range(4):  # a task takes 2 to 5 seconds, and the first tenth of them it is PENDING
             drive.clock.pass_by(0.48)
             seen.append((await drive.task(running))["status"])
         await until(lambda: drive.answers().get(early))
-        assert set(seen) == {"PROCESSING", "SUBMITTED"}
+        assert {"PROCESSING"} < set(seen) <= {"PENDING", "PROCESSING", "SUBMITTED"}
         assert receiver.ids() == [early]
         drive.clock.pass_by(4)
         await until(lambda: drive.answers().get(running))
