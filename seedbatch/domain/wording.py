@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
@@ -27,19 +27,29 @@ def word_difference(before: str, after: str) -> str:
 
 def _changes(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, int, int, int, int]]:
     """As `SequenceMatcher.get_opcodes`, in a time that has a bound."""
-    shorter = min(len(old), len(new))
-    head = next((place for place in range(shorter) if old[place] != new[place]), shorter)
-    tail = next((back for back in range(shorter - head) if old[-1 - back] != new[-1 - back]), shorter - head)
+    head = _alike(old, new)
+    tail = min(_alike(reversed(old), reversed(new)), min(len(old), len(new)) - head)
     if head:
         yield "equal", 0, head, 0, head
     left, came = old[head : len(old) - tail], new[head : len(new) - tail]
-    if len(left) * len(came) > _MOST_COMPARED:
+    one_place = not left or not came or len(left) == len(came) == 1
+    if one_place or len(left) * len(came) > _MOST_COMPARED:
         yield "replace", head, len(old) - tail, head, len(new) - tail
     else:
         for kind, start, end, new_start, new_end in SequenceMatcher(None, left, came, autojunk=False).get_opcodes():
             yield kind, head + start, head + end, head + new_start, head + new_end
     if tail:
         yield "equal", len(old) - tail, len(old), len(new) - tail, len(new)
+
+
+def _alike(old: Iterable[str], new: Iterable[str]) -> int:
+    """How many words they begin with in common."""
+    count = 0
+    for before, after in zip(old, new, strict=False):
+        if before != after:
+            break
+        count += 1
+    return count
 
 
 def _context(words: Sequence[str], *, first: bool, last: bool) -> str:
