@@ -320,7 +320,7 @@ class ReuseLedger(Protocol):
         """
         ...
 
-    async def lock_in(self, tasks: Iterable[Found]) -> None:
+    async def lock_in(self, tasks: Sequence[Found]) -> None:
         """These requests were paid for by others: they are not sent, and completed with the files that are given."""
         ...
 

@@ -66,7 +66,7 @@ def keep_locks(
             yield path, f"{count(len(tasks), 'task')}, {len(tasks) - len(set(before)):,} new"
 
 
-def locked_for(plan: Plan, locks: Locks | None) -> Iterator[Found] | None:
+def locked_for(plan: Plan, locks: Locks | None) -> Sequence[Found] | None:
     """What the ledger must know of lock files; where the files are only if this plan asks for any of them."""
     if locks is None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ async def carry_out(
     batches: Sequence[BatchSpec] = (),
     again: Sequence[int] = (),
     *,
-    locks: Iterable[Found] | None = None,
+    locks: Sequence[Found] | None = None,
     approved: PlanFile | None = None,
     planned: int = 0,
     listen: Bind | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -58,10 +58,11 @@ class Locks:
         found = (Found(task, self._files(task)) for task in tasks)
         return next((one for one in found if one.files), Found(tasks[0], ()) if tasks else None)
 
-    def all(self, *, looking: bool) -> Iterator[Found]:
+    def all(self, *, looking: bool) -> tuple[Found, ...]:
         """The task of every request; unless `looking`, nobody looks where its files are."""
-        for wish, tasks in self.tasks.items():
-            yield (self.find(wish) if looking else None) or Found(tasks[0], ())
+        return tuple(
+            (self.find(wish) if looking else None) or Found(tasks[0], ()) for wish, tasks in self.tasks.items()
+        )
 
     def _files(self, task: Locked) -> tuple[SharedFile, ...]:
         paths = [(file, self.where(file)) for file in task.files]

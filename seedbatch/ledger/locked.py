@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
@@ -43,7 +43,7 @@ _OWNER: Final = "lock"
 LOCK: Final = "the lock file"
 
 
-def lock_in(connection: sqlite3.Connection, tasks: Iterable[Found]) -> None:
+def lock_in(connection: sqlite3.Connection, tasks: Sequence[Found]) -> None:
     """These requests were paid for; `files` is empty where they are not at hand."""
     connection.execute(_TABLE)
     connection.executemany(

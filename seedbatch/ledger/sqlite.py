@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -624,7 +624,7 @@ class SqliteLedger:
             count += await self._run(lambda connection: locked.waiting(connection, scope, self._among))
         return count
 
-    async def lock_in(self, tasks: Iterable[Found]) -> None:
+    async def lock_in(self, tasks: Sequence[Found]) -> None:
         """These requests were paid for by others: they are not sent, and completed with the files that are given."""
         await self._run(lambda connection: locked.lock_in(connection, tasks))
         self._locked = True

@@ -33,7 +33,8 @@ class _Order:
 class Writer:
     """Runs verbs in the order they came, many in one synced commit.
 
-    A verb may be run twice if another one in its commit was refused; only what is committed counts.
+    A verb may be run twice if another one in its commit was refused; only what is committed counts. So it must be able
+    to read its arguments twice: no iterators.
 
     The connection is opened by `connect` inside the thread and belongs to it.
     """

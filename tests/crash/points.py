@@ -84,6 +84,7 @@ class Scene:
 
     `before` are options of a whole run that comes first, `edited` the prompts that the manifest has after it, and
     `output` where it wants its files then.
+    `others`: what was made before is another ledger's, and its lock file and its clips are all that is left of it.
     `doubts` says how many jobs the faults alone leave in doubt, `deaths` how many runs are killed before.
     """
 
@@ -97,6 +98,7 @@ class Scene:
     output: str = ""
     days_later: float = 0.0
     moves_house: bool = False
+    others: bool = False
     world: dict[str, Any] = field(default_factory=dict)
     # Nobody asks before a callback comes.
     patient: bool = False
@@ -142,6 +144,7 @@ SCENES: Final = {
     "shared": Scene(("[two] a cat", "[two] a cat", "[two] a cat")),
     "moved": Scene(("[two] a cat", "a dog"), before=(), edited=("[two] a cat", "a dog"), output="elsewhere/{{ key }}"),
     "swapped": Scene(before=(), edited=("a cat", "a dog"), output=_SWAPPED),
+    "locked": Scene(("[two] a cat", "a dog", "a dog", "a fish"), before=(), others=True),
     "many commits": Scene(world={"commits per checkpoint": 5}),
 }
 
@@ -375,6 +378,21 @@ def _sharing() -> Iterator[Point]:
     yield shared("after a file was shared", Verb("store", "share", "after"))
 
 
+def _taking_over() -> Iterator[Point]:
+    def locked(name: str, seam: Seam, ways: tuple[str, ...] = READS, turns: int = 2) -> Point:
+        return Point(name, seam, "locked", ways, turns)
+
+    yield from _verb("lock_in", "locked", reads=True, turns=1)
+    yield from _verb("linked", "locked", reads=False, told=" of a locked task")
+    yield locked("before a file of others is shared", Verb("store", "share", "before"))
+    yield locked("before a file of others is linked", Call("link", _SHARED_PART, "before"), WRITES)
+    yield locked("a file of others is linked, without its own name", Call("link", _SHARED_PART, "after"))
+    yield locked("before the sidecar of a locked file is named", Call("link", _SIDECAR, "before"), WRITES)
+    yield locked("before a locked file has its own name", Call("link", _FILE, "before"), WRITES)
+    yield locked("a locked file has its own name", Call("link", _FILE, "after"))
+    yield locked("after a file of others was shared", Verb("store", "share", "after"))
+
+
 def _relocating() -> Iterator[Point]:
     def moved(name: str, seam: Seam, ways: tuple[str, ...] = READS) -> Point:
         return Point(name, seam, "moved", ways)
@@ -431,6 +449,7 @@ POINTS: Final = (
     *_fetching(),
     *_making_way(),
     *_sharing(),
+    *_taking_over(),
     *_relocating(),
     *_ending(),
 )

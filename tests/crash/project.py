@@ -6,12 +6,13 @@ import json
 import os
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from crash.points import Case, Scene
 from forge import Forge
+from proof.checker import BilledTask, read_bill
 
 _HOUR: Final = 3600.0
 _HEADER: Final = """\
@@ -40,6 +41,7 @@ class Project:
     runs: int = 0
     ahead: float = 0.0
     manifests: list[str] = field(default_factory=list)
+    locked: frozenset[str] = frozenset()
 
     @property
     def ledger(self) -> Path:
@@ -56,6 +58,11 @@ class Project:
     @property
     def outputs(self) -> Path:
         return self.folder / "outputs/sandbox"
+
+    @property
+    def theirs(self) -> Path:
+        """Where the clips of others lie."""
+        return self.folder / "theirs"
 
     @property
     def logs(self) -> list[str]:
@@ -89,17 +96,24 @@ class Project:
         days_later: float = 0,
     ) -> Ended:
         """One run of `apply`; with a `blow` it is broken when it passes that point for the `turn`th time."""
-        words = self.folder / f"words-{self.runs}"
         self.ahead += _HOUR + days_later * 24 * _HOUR
+        return self._run(
+            ["apply", *self.manifests, "--sandbox", "--yes", "--sandbox-speed=200", *options],
+            self._environment(faults=faults, patient=patient),
+            world=world or {},
+            blow=blow and {"point": blow.point.name, "way": blow.way, "turn": turn, "marker": str(self.marker)},
+        )
+
+    def _run(self, arguments: list[str], environment: dict[str, str], **order: Any) -> Ended:
+        words = self.folder / f"words-{self.runs}"
         order = {
             "module": "crash.victim",
             "folder": str(self.folder),
             "words": str(words),
-            "arguments": ["apply", *self.manifests, "--sandbox", "--yes", "--sandbox-speed=200", *options],
-            "environment": self._environment(faults=faults, patient=patient),
+            "arguments": arguments,
+            "environment": environment,
             "ahead": self.ahead,
-            "world": world or {},
-            "blow": blow and {"point": blow.point.name, "way": blow.way, "turn": turn, "marker": str(self.marker)},
+            **order,
         }
         self.runs += 1
         return Ended(self.forge.run(order), words.read_text())
@@ -115,6 +129,7 @@ class Project:
             "SEEDBATCH_RECONCILE_FIRST": pause,
             "SEEDBATCH_RECONCILE_EVERY": pause,
             "SEEDBATCH_DOUBT_WAIT": "2",
+            **({"SEEDBATCH_SHARED": str(self.theirs)} if self.locked else {}),
             **plan,
         }
 
@@ -122,6 +137,23 @@ class Project:
         """Let it forget its port: at the next start its links are others."""
         with closing(sqlite3.connect(self.provider)) as connection, connection:
             connection.execute("DELETE FROM facts WHERE name = 'port'")
+
+    def leave_to_others(self) -> None:
+        """Keep the lock file, the clips in another folder, and the provider: the ledger is of others, and elsewhere."""
+        locking = self._run(["lock", *self.manifests, "--sandbox"], self._environment(faults=False, patient=False))
+        assert locking.code == 0, locking
+        lines = (self.folder / "seedbatch.sandbox.lock").read_text().splitlines()[1:]
+        self.locked = frozenset(json.loads(line)["task_id"] for line in lines)
+        self.outputs.rename(self.theirs)
+        for path in self.folder.glob(".seedbatch/sandbox.db*"):
+            path.unlink()
+
+    def bill(self) -> list[BilledTask]:
+        """What the provider charged for; what others paid for stands under the reference that the ledger gives it."""
+        return [
+            replace(task, reference=f"locked-{task.task_id}") if task.task_id in self.locked else task
+            for task in read_bill(self.provider)
+        ]
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.ledger)) as connection:

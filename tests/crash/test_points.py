@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from crash.points import EIO, FULL, KILL, POINTS, RAISE, SCENES, WRITES, Case, Point, Together, Verb, cases
 from crash.project import Ended, Project
-from proof.checker import check, read_bill
+from proof.checker import check
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="paths of descriptors are read from /proc")
 
@@ -44,6 +44,8 @@ def set_the_scene(project: Project, case: Case) -> int:
         assert_orderly(project.apply(*scene.before), {0, 3, 6})
     if scene.edited is not None:
         project.write(scene, scene.edited, scene.output)
+    if scene.others:
+        project.leave_to_others()
     if scene.moves_house:
         project.move_the_sandbox()
     # The second time of a point that each run passes once is in a run that cleans up after a death.
@@ -100,7 +102,7 @@ def assert_what_was_on_the_wire_is_recorded(project: Project, deaths: int) -> No
     unheard = project.ask(
         "SELECT a.reference FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE j.state = 'submitting'"
     )
-    billed = {task.reference for task in read_bill(project.provider)}
+    billed = {task.reference for task in project.bill()}
     assert len(billed & {reference for (reference,) in unheard}) <= 1 + SUBMITTING * (deaths - 1)
 
 
@@ -115,7 +117,7 @@ def run_until_settled(project: Project) -> None:
 
 
 def assert_nothing_is_lost(project: Project, doubts: int) -> None:
-    assert check(project.ledger, read_bill(project.provider), project.outputs) == []
+    assert check(project.ledger, project.bill(), project.outputs) == []
     states = project.states()
     assert set(states) <= SETTLED
     assert states.count("in_doubt") <= doubts

@@ -555,7 +555,7 @@ def run(order: dict[str, Any]) -> None:
     seedbatch.sandbox.encode.available = lambda: False
     set_clock(order["ahead"])
     watch_exchanges()
-    arrange(order["world"])
-    if blow := order["blow"]:
+    arrange(order.get("world", {}))
+    if blow := order.get("blow"):
         install(Blow(blow["way"], blow["turn"], Path(blow["marker"])), blow["point"])
     main()

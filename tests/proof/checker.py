@@ -331,8 +331,9 @@ def _attempts_replay(bench: _Bench) -> Iterator[Violation]:
         events = by_attempt[attempt["id"]]
         if {event["job_id"] for event in events} != {attempt["job_id"]}:
             yield Violation("attempts", f"attempt {attempt['id']} has events of another job, or none")
-        if [event["type"] for event in events].count("intended") != 1:
-            yield Violation("attempts", f"attempt {attempt['id']} was not intended exactly once")
+        begun = [event["type"] for event in events if event["type"] in {"intended", "locked"}]
+        if len(begun) != 1:
+            yield Violation("attempts", f"attempt {attempt['id']} was not intended, or taken over, exactly once")
         named = [
             event["data"].get("task_id") for event in events if event["type"] in {"accepted", "adopted", "surfaced"}
         ]
@@ -394,6 +395,8 @@ def _exposure_replays_under_the_caps(bench: _Bench) -> Iterator[Violation]:
         match event["type"]:
             case "intended" | "surfaced":
                 owed[attempt_id], counted[attempt_id] = attempt["price"] or 0, 1
+            case "locked":  # others paid
+                owed[attempt_id], counted[attempt_id] = 0, 1
             case "not_sent" | "throttled" | "turned_away" | "refused" | "given_up":
                 owed[attempt_id] = counted[attempt_id] = 0
             case "failed" if event["data"].get("class") == "moderation":
