@@ -25,7 +25,7 @@ from seedbatch.ledger.artifacts import keep
 from seedbatch.ledger.attempts import accepted, ended_elsewhere, offered_somewhere
 from seedbatch.ledger.chosen import Among, only
 from seedbatch.ledger.rows import move, scope_names, to_json
-from seedbatch.ledger.sharing import SHARES, SOURCE, linked, share
+from seedbatch.ledger.sharing import SHARES, SOURCE, linked, share, unshare
 from seedbatch.ledger.sidecars import SIDECAR, sidecar
 from seedbatch.ports import Scope
 
@@ -78,14 +78,14 @@ def seek(connection: sqlite3.Connection, scope: Scope, among: Among) -> None:
 
 
 def found(connection: sqlite3.Connection, most: int, besides: Collection[int]) -> list[Share]:
-    """Up to `most` of those jobs, with the files that are theirs."""
+    """Up to `most` of those jobs, with the files that are theirs; but for those that found a source meanwhile."""
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
     rows = cursor.execute(
-        "SELECT j.id AS job_id, j.output, b.name AS batch, j.address, l.task_id, l.accepted_at, l.ended_at, l.files"
+        "SELECT j.id AS job_id, j.output, b.name AS batch, j.address, l.task_id, l.accepted_at, l.ended_at, l.files"  # noqa: S608
         " FROM temp.lockable c CROSS JOIN jobs j ON j.id = c.job_id AND j.state = 'pending'"
         " JOIN batches b ON b.id = j.batch_id JOIN temp.locked l ON l.fingerprint = j.fingerprint AND l.take = j.take"
-        " WHERE c.job_id NOT IN (SELECT value FROM json_each(?)) LIMIT ?",
+        f" WHERE c.job_id NOT IN (SELECT value FROM json_each(?)) AND NOT {SHARES} LIMIT ?",
         (to_json(sorted(besides)), most),
     ).fetchall()
     return [_share(connection, row) for row in rows]
@@ -111,10 +111,10 @@ def _count(connection: sqlite3.Connection, scope: Scope, among: Among, condition
     return int(count)
 
 
-def adopt(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFile], folder: str, now: datetime) -> None:
+def adopt(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFile], folder: str, now: datetime) -> bool:
     """The files lie at a job's own paths: completed, with the task that others paid for, at no cost.
 
-    If another job has that task by now, this one shares it.
+    If another job has that task by now, this one shares it; False, if their paths are the same.
 
     Raises:
         StaleCaller: it is no longer pending.
@@ -125,12 +125,12 @@ def adopt(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFile
     ).fetchone()
     if row is None:
         raise StaleCaller(f"job {one.job_id} does not wait for the files of a locked task")
+    unshare(connection, one.job_id)  # another process may have found it a source meanwhile
     if known := connection.execute("SELECT id, job_id FROM attempts WHERE task_id = ?", (one.task_id,)).fetchone():
         # Another job took it up first: this one shares it.
         attempt_id, source = known
         share(connection, [(one.job_id, source)], now)
-        linked(connection, replace(one, source_id=source, attempt_id=attempt_id), files, folder, now)
-        return
+        return linked(connection, replace(one, source_id=source, attempt_id=attempt_id), files, folder, now)
     accepted_at, ended_at = moment(str(one.sidecar["accepted_at"])), moment(str(one.sidecar["finished_at"]))
     ((attempt_id,),) = connection.execute(
         "INSERT INTO attempts (job_id, number, owner, reference, price, currency, exposure, intended_at)"
@@ -149,6 +149,7 @@ def adopt(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFile
         keep(connection, one.job_id, attempt_id, shared.position, folder, file, now)
     data = {**told, "paths": [file.path for file in files]}
     move(connection, one.job_id, JobState.COMPLETED, now, "reused", attempt_id=attempt_id, data=data)
+    return True
 
 
 def _share(connection: sqlite3.Connection, row: sqlite3.Row) -> Share:

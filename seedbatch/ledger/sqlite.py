@@ -638,8 +638,7 @@ class SqliteLedger:
     async def linked(self, share: Share, files: Sequence[StoredFile], now: datetime) -> bool:
         """The files of the source lie at the job's own paths as well: completed. False if those paths are its own."""
         if not share.source_id:
-            await self._run(lambda connection: locked.adopt(connection, share, files, self._folder, now))
-            return True
+            return await self._run(lambda connection: locked.adopt(connection, share, files, self._folder, now))
         return await self._run(lambda connection: linked(connection, share, files, self._folder, now))
 
     # -- relocate -------------------------------------------------------------------------------------------------

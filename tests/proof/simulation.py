@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from proof.checker import Violation, check
+from proof.team import Team
 from proof.virtual import Endless, VirtualLoop
 from proof.worlds import NOON, Client, Door, Life, Shelf, Trouble, World
 
@@ -28,6 +29,7 @@ from seedbatch.domain.brake import Brake
 from seedbatch.domain.budget import Budget
 from seedbatch.domain.errors import Exit, LedgerError, SeedbatchError
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Request
+from seedbatch.domain.locked import Locks
 from seedbatch.domain.money import Money
 from seedbatch.domain.prices import PriceRow, PriceTable, Unit
 from seedbatch.domain.renames import Rename
@@ -139,7 +141,7 @@ class Process:
         if self.task is not None:
             self.world.loop.call_soon(self.task.cancel)
 
-    async def apply(self, batches: list[BatchSpec], errand: Errand) -> Outcome:
+    async def apply(self, batches: list[BatchSpec], errand: Errand, locks: Locks | None = None) -> Outcome:
         """What the command does: open, declare, run, close; with a mint it listens meanwhile."""
         ledger = self.open()
         reception = None if errand.mint is None else Reception(ledger, TOKENS, self.world, self._called)
@@ -148,6 +150,8 @@ class Process:
         try:
             for batch in batches:
                 await ledger.declare(batch, self.world.now())
+            if locks is not None:
+                await ledger.lock_in(locks.all(looking=True))
             client = Client(self.world, self.life)
             shelf = Shelf(self.world, self.life, client)
             self.run = Run(ledger, client, shelf, self.world, errand, lambda _: None, reception)
@@ -236,6 +240,7 @@ class _Historian:
         trouble = Trouble.drawn(self._dice)
         self._world = World(self._loop, self._dice, place, trouble, longest, self._known_ids)
         self._manifest = _Manifest(self._dice)
+        self._team = Team.drawn(seed, place)
         self._person = self._dice.random() < 0.5
         self._listens = self._dice.random() < 0.6
         self._waiting = True
@@ -281,8 +286,11 @@ class _Historian:
     async def _all(self) -> None:
         person = self._loop.create_task(self._speak()) if self._person else None
         for _ in range(self._dice.randint(1, 4)):
+            self._team.go_on(self._wanted())
             together = 2 if self._dice.random() < 0.25 else 1
+            before = self._events()
             await asyncio.gather(*(self._live() for _ in range(together)))
+            self._nothing_of_others_was_sent(before)
             self._judge(at_rest=False)
             self._world.sleep(self._dice.choice([0.0, 10.0, 3_600.0, 3_600.0, 90_000.0, 8 * 86_400.0]))
             self._manifest.edit(self._dice)
@@ -313,7 +321,9 @@ class _Historian:
 
     async def _run(self, process: Process, errand: Errand, kind: str) -> Outcome | None:
         self._alive.append(process)
-        process.task = self._loop.create_task(process.apply(self._manifest.batches(), errand))
+        process.task = self._loop.create_task(
+            process.apply(self._manifest.batches(), errand, self._team.locks() if errand.submit else None)
+        )
         for _ in range({"interrupt": 1, "interrupt twice": 2}.get(kind, 0)):
             await asyncio.wait({process.task}, timeout=120 ** self._dice.random())
             if process.run is not None and not process.task.done():
@@ -378,6 +388,7 @@ class _Historian:
         for _ in range(10):
             before, plan = self._events(), self._plan()
             outcome = await self._run(self._born(), Errand(None, Limits(4, 100, None)), "calm")
+            self._nothing_of_others_was_sent(before)
             if outcome is not None and not outcome.stops:  # else something in the way was told
                 self._compare(plan, before)
             # What lies in the way of a clip that is shared changes nothing in the ledger, and is told.
@@ -389,17 +400,29 @@ class _Historian:
 
     def _plan(self) -> Plan:
         with closing(SqliteRecords(self._file)) as records:
-            return make_plan(self._manifest.batches(), records)
+            return make_plan(self._manifest.batches(), records, locks=self._team.locks())
+
+    def _wanted(self) -> Iterator[JobSpec]:
+        return (job for batch in self._manifest.batches() for job in batch.jobs)
+
+    def _nothing_of_others_was_sent(self, before: int) -> None:
+        """No process that began since this event paid for what the lock file held."""
+        for _, address, fingerprint, take in self._sent(before):
+            if (fingerprint, take) in self._team.tasks:
+                self._find("paid again", f"{address} was sent, and others had paid for it")
+
+    def _sent(self, before: int) -> list[tuple[int, str, str, int]]:
+        with closing(sqlite3.connect(self._file)) as connection:
+            return connection.execute(
+                "SELECT j.id, j.address, j.fingerprint, j.take FROM events e JOIN jobs j ON j.id = e.job_id"
+                " WHERE e.seq > ? AND e.type = 'intended'",
+                (before,),
+            ).fetchall()
 
     def _compare(self, plan: Plan, before: int) -> None:
         """What the plan said is what was done since this event, by one process alone in a world without trouble."""
+        sent = {job_id for job_id, *_ in self._sent(before)}
         with closing(sqlite3.connect(self._file)) as connection:
-            sent = {
-                job_id
-                for (job_id,) in connection.execute(
-                    "SELECT job_id FROM events WHERE seq > ? AND type = 'intended'", (before,)
-                )
-            }
             rows = connection.execute(
                 "SELECT j.id, j.address, j.state, j.output FROM jobs j WHERE j.standing = 'current'"
             ).fetchall()
@@ -497,22 +520,24 @@ class _Historian:
         world = self._world
         found = check(
             self._file,
-            world.bill(),
+            [*world.bill(), *self._team.bill(self._known_ids())],
             world.outputs,
             alive=() if at_rest else None,
             acknowledged=world.acknowledged,
         )
         for violation in found:
             # Between two names of a file, its row still has the first; the next fetch ends that.
-            if at_rest or violation.rule != "file":
+            # A clip of others may lie there before its task stands in the ledger.
+            passing = {"file", "unknown file"} if self._team.works else {"file"}
+            if at_rest or violation.rule not in passing:
                 self._find(violation.rule, violation.words)
         if at_rest:
-            for words in _unsettled(self._file):
+            for words in _unsettled(self._file, self._team.locks()):
                 self._find("unsettled", words)
 
 
-def _unsettled(file: Path) -> Iterator[str]:
-    """Jobs that something should still happen to; those that a budget keeps back are in order."""
+def _unsettled(file: Path, locks: Locks | None) -> Iterator[str]:
+    """Jobs that something should still happen to; those that a budget or a lock file keeps back are in order."""
     with closing(sqlite3.connect(file)) as connection:
         rows = connection.execute(
             "SELECT j.id, j.state, j.standing, j.price, b.max_jobs, b.max_cost,"
@@ -521,12 +546,15 @@ def _unsettled(file: Path) -> Iterator[str]:
             " (SELECT sum(x.exposure) FROM extras x JOIN attempts a ON a.id = x.attempt_id"
             "  JOIN jobs o ON o.id = a.job_id WHERE o.batch_id = b.id)"
             " , (SELECT s.state FROM shares h JOIN jobs s ON s.id = h.source_id WHERE h.job_id = j.id)"
-            " FROM jobs j JOIN batches b ON b.id = j.batch_id ORDER BY b.id, j.position"
+            " , j.fingerprint, j.take FROM jobs j JOIN batches b ON b.id = j.batch_id ORDER BY b.id, j.position"
         ).fetchall()
     full = False
-    for job_id, state, standing, price, max_jobs, max_cost, count, owed, extra, source in rows:
+    for job_id, state, standing, price, max_jobs, max_cost, count, owed, extra, source, *wish in rows:
         if state == "pending" and standing == "current" and source == "in_doubt":
             continue  # it shares what a person has yet to settle
+        held = locks.find((wish[0], wish[1])) if locks is not None else None
+        if state == "pending" and standing == "current" and held is not None and not held.files:
+            continue  # others have its clip
         if state == "pending" and standing == "current":
             full = full or (max_jobs is not None and (count or 0) >= max_jobs)
             full = full or (max_cost is not None and (owed or 0) + (extra or 0) + price > max_cost)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from proof.simulation import Opener, open_real, simulate, template
 from proof.worlds import NOON
 
 from seedbatch.domain.answers import Accepted, Evidence, InDoubt, StoredFile, TaskReport
+from seedbatch.domain.locked import Found
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.domain.work import Failure, JobName, Submission
 from seedbatch.engine.submit import Submitter
@@ -146,6 +147,13 @@ class CountsNoViolations(SqliteLedger):
         await super().task_failed(attempt_id, plain, report, now, retry_at)
 
 
+class PaysForWhatOthersPaidFor(SqliteLedger):
+    """Nobody reads the lock file."""
+
+    async def lock_in(self, tasks: Sequence[Found]) -> None:
+        assert tasks
+
+
 def opening(broken: type[SqliteLedger]) -> Opener:
     return lambda file, outputs: broken(file, kind="real", folder=outputs, now=NOON)
 
@@ -172,6 +180,7 @@ def found(rule: str, place: Path, newborn: Path, opener: Opener) -> int | None:
         (CompletesTooSoon, "completed"),
         (MisjudgesSizes, "file"),
         (CountsNoViolations, "moderation"),
+        (PaysForWhatOthersPaidFor, "paid again"),
     ],
 )
 def test_a_broken_ledger_is_found_out(place, newborn, broken, rule):
