@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -20,32 +20,61 @@ Work = Callable[[bytes], bytes]
 
 
 def by_helpers(work: Work, tasks: Iterable[T], pack: Callable[[T], bytes]) -> Iterator[tuple[T, bytes | None]]:
-    """Each task with what `work` makes of its bytes, in order; None where no helper did it, and the caller has to.
+    """Each task with what `work` makes of its bytes, in order; None where no helper did it, and the caller has to."""
+    helpers: Helpers[T] = Helpers(work, pack)
+    try:
+        for task in tasks:
+            yield from helpers.give(task)
+        yield from helpers.rest()
+    finally:
+        helpers.close()
 
-    Helpers are forks of this process: they know all that it knew, send nothing but their results, and end when it ends.
+
+class Helpers(Generic[T]):
+    """Processes that do tasks for whoever goes on meanwhile.
+
+    They are forks of this process: they know all that it knew, send nothing but their results, and end when it ends.
     There are none where only one core is ours, on systems where forking is unsafe, or while other threads run, which a
     fork would cut in half.
     """
-    helpers = _helpers(work)
-    waiting: deque[tuple[T, _Helper]] = deque()
-    try:
-        for number, task in enumerate(tasks):
-            if not helpers:
-                yield task, None
-                continue
-            # One task each at a time: neither side ever writes while the other does.
-            if len(waiting) == len(helpers):
-                done, helper = waiting.popleft()
-                yield done, helper.receive()
-            helper = helpers[number % len(helpers)]
-            helper.send(pack(task))
-            waiting.append((task, helper))
-        while waiting:
-            done, helper = waiting.popleft()
-            yield done, helper.receive()
-    finally:
-        for helper in helpers:
+
+    def __init__(self, work: Work, pack: Callable[[T], bytes]) -> None:
+        self._helpers = _helpers(work)
+        self._pack = pack
+        self._waiting: deque[tuple[T, _Helper]] = deque()
+        self._given = 0
+
+    def __len__(self) -> int:
+        return len(self._helpers)
+
+    def give(self, task: T) -> Iterator[tuple[T, bytes | None]]:
+        """Hand over a task; gives those that are done by then, in order, each with its result as `by_helpers` does."""
+        if not self._helpers:
+            yield task, None
+            return
+        # One task each at a time: neither side ever writes while the other does.
+        if len(self._waiting) == len(self._helpers):
+            yield self._next()
+        helper = self._helpers[self._given % len(self._helpers)]
+        self._given += 1
+        helper.send(self._pack(task))
+        self._waiting.append((task, helper))
+
+    def rest(self) -> Iterator[tuple[T, bytes | None]]:
+        """The tasks that are not done yet, once they are."""
+        while self._waiting:
+            yield self._next()
+
+    def close(self) -> None:
+        """End them, whatever they are doing."""
+        for helper in self._helpers:
             helper.close()
+        self._helpers = []
+        self._waiting.clear()
+
+    def _next(self) -> tuple[T, bytes | None]:
+        task, helper = self._waiting.popleft()
+        return task, helper.receive()
 
 
 def _helpers(work: Work) -> list[_Helper]:

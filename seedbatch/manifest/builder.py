@@ -6,7 +6,7 @@ crash on deep nesting. Here values are built from events, so each of these is an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,6 +17,7 @@ from seedbatch.manifest.scalars import BEGINNINGS, NotJson, plain
 
 DEEPEST: Final = 64
 _MOST_REPLAYED: Final = 1_000_000
+_TOLD_AFTER: Final = 500  # entries
 
 # The pure loader makes the same events four times slower, where PyYAML was built without libyaml.
 LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -64,11 +65,19 @@ class _Level:
     depth: int = 1
 
 
-class Builder:
-    """Builds the one document of `text`; afterwards `lines` has the 1-based line of each entry of `jobs`."""
+# What is built so far, the entries of `jobs` with the 1-based line of each, and how many of them are complete.
+Following = Callable[[Mapping[str, Any], Sequence[Any], Sequence[int], int], None]
 
-    def __init__(self, text: str) -> None:
+
+class Builder:
+    """Builds the one document of `text`; afterwards `lines` has the 1-based line of each entry of `jobs`.
+
+    `following` is told at times, while there is more to read.
+    """
+
+    def __init__(self, text: str, following: Following | None = None) -> None:
         self._text = text
+        self._following = following
         self._levels: list[_Level] = []
         self._level: _Level | None = None  # the innermost of them
         self._anchors: dict[str, _Anchor] = {}
@@ -212,6 +221,9 @@ class Builder:
 
     def _append(self, level: _Level, value: Any, event: Any) -> None:
         if level.value is self._jobs:
+            complete = len(level.value)
+            if self._following is not None and complete and complete % _TOLD_AFTER == 0:
+                self._following(self._root, level.value, self.lines, complete)
             self.lines.append(event.start_mark.line + 1)
         level.value.append(value)
 

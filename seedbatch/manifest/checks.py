@@ -15,7 +15,7 @@ _MOST_ENTRIES: Final = 200
 _AT_KEY: Final = frozenset({"schema/unknown-key", "schema/name"})
 # What every job reads: where one of these is wrong, what the jobs say is no news.
 _SOUND: Final[Mapping[str, Mapping[str, str]]] = {"jobs": {"key": "sound"}, "sources": {"csv": "sound", "key": "sound"}}
-_SHARED: Final = frozenset({"batch", "defaults", "vars", "matrix", "takes", "output"})
+SHARED: Final = frozenset({"batch", "defaults", "vars", "matrix", "takes", "output"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,18 @@ def shape(value: Any) -> Shape:
         for index in sorted(bad[name])[:_MOST_ENTRIES]:
             wrong += _remarks((name, index), _said(_entry(name).faults(entries[index]), entries[index]))
     # What stands there and is no list of entries cannot be expanded.
-    sound = "batch" in value and not any(fault.path and fault.path[0] in {*_SHARED, *_SOUND} for fault in above)
+    sound = "batch" in value and not any(fault.path and fault.path[0] in {*SHARED, *_SOUND} for fault in above)
     return Shape(tuple(wrong), sound, bad.get("jobs", frozenset()), bad.get("sources", frozenset()))
+
+
+def is_sound_without_jobs(value: Mapping[str, Any]) -> bool:
+    """Whether the schema finds nothing wrong with a document whose entries of `jobs` are sound, if there are any."""
+    return _whole().is_valid({**value, "jobs": [_SOUND["jobs"]]})
+
+
+def is_sound_job(entry: Any) -> bool:
+    """Whether the schema finds nothing wrong with an entry of `jobs`."""
+    return _entry("jobs").is_valid(entry)
 
 
 def _above(value: Any) -> list[Fault]:

@@ -7,8 +7,9 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +18,10 @@ from seedbatch.domain.errors import Problem
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, SourceFile
 from seedbatch.domain.money import Money, micros
 from seedbatch.manifest import collisions, sources
-from seedbatch.manifest.checks import shape
+from seedbatch.manifest.ahead import Ahead
+from seedbatch.manifest.checks import Shape, shape
 from seedbatch.manifest.expand import Expansion, Finding, Leniency, Wanted
-from seedbatch.manifest.many import Block, jobs_of_entries, jobs_of_rows
+from seedbatch.manifest.many import Block, jobs_of_entries, jobs_of_result, jobs_of_rows
 from seedbatch.manifest.outputs import meeting_point
 from seedbatch.manifest.places import Pointer
 from seedbatch.manifest.reader import Document, Remark, read
@@ -85,11 +87,12 @@ def _load(paths: Sequence[Path], leniency: Leniency) -> Loaded:
     parts: list[_Part] = []
     seen = collisions.Seen()
     for path in dict.fromkeys(paths):
-        document = read(path)
-        if isinstance(document, Problem):
-            problems.append(document)
-        else:
-            parts.append(_part(path, document, leniency, seen))
+        with closing(Ahead(str(path), leniency)) as ahead:
+            document = read(path, ahead.follow)
+            if isinstance(document, Problem):
+                problems.append(document)
+            else:
+                parts.append(_part(path, document, leniency, seen, ahead.results(document)))
     sound = [part for part in parts if isinstance(part.document.value, dict) and part.wanted]
     _find_budgets(sound)
     _find_twins(sound, seen, also_repetitions=not problems)
@@ -115,9 +118,12 @@ def _collector_resting() -> Iterator[None]:
             gc.enable()
 
 
-def _part(path: Path, document: Document, leniency: Leniency, seen: collisions.Seen) -> _Part:
+def _part(
+    path: Path, document: Document, leniency: Leniency, seen: collisions.Seen, results: Sequence[bytes] | None
+) -> _Part:
+    """What a document wants; `results` are those of its entries, if all of it is known to be sound already."""
     part = _Part(document)
-    checked = shape(document.value)
+    checked = shape(document.value) if results is None else Shape()
     part.wrong += checked.wrong
     if not checked.can_expand:
         return part
@@ -126,7 +132,12 @@ def _part(path: Path, document: Document, leniency: Leniency, seen: collisions.S
     part.wanted = spool = new_spool()
     text = 0
     entries = document.value.get("jobs", ())
-    for one in jobs_of_entries(expansion, entries, document.lines, checked.bad_entries):
+    jobs = (
+        jobs_of_entries(expansion, entries, document.lines, checked.bad_entries)
+        if results is None
+        else chain.from_iterable(map(jobs_of_result, results))
+    )
+    for one in jobs:
         text += _keep(one, expansion.batch, spool, seen, findings)
         if text > _MOST_TEXT:
             part.wrong.append(_too_large(("jobs",), f"{_MOST_TEXT // 1024**2} MB of text"))

@@ -18,8 +18,8 @@ from seedbatch.manifest.sources import Row, Source
 from seedbatch.manifest.wanted import characters, packed
 
 # Fewer are done before a helper has begun.
-_ALONE: Final = 10_000
-_AT_ONCE: Final = 500
+ALONE: Final = 10_000
+AT_ONCE: Final = 500
 _LONGEST_TASK: Final = 256 * 1024  # characters of rows, but for the last of them
 # What a few lines can stand for is the caller's to count, one by one.
 _MOST_OF_A_TASK: Final = 20_000
@@ -58,29 +58,39 @@ def jobs_of_entries(
                 yield from expansion.of_entry(index, entries[index], lines[index])
 
     def by_helper(task: bytes) -> bytes:
-        wanted: list[Wanted] = []
-        findings: list[tuple[int, Finding]] = []
-        size = 0
-        for one in some(range(*marshal.loads(task))):  # noqa: S302 - from our own process
-            if isinstance(one, Finding):
-                findings.append((0, one))
-            else:
-                wanted.append(one)
-                size += characters(one.job)
-            if len(wanted) + len(findings) > _MOST_OF_A_TASK or size > _MOST_CHARACTERS:
-                return b""
-        return _result(expansion.batch, wanted, findings, size)
+        return result_of_entries(expansion.batch, some(range(*marshal.loads(task))))  # noqa: S302 - from our own process
 
-    yield from some(range(min(_ALONE, len(entries))))
-    tasks = ((start, min(start + _AT_ONCE, len(entries))) for start in range(_ALONE, len(entries), _AT_ONCE))
+    yield from some(range(min(ALONE, len(entries))))
+    tasks = ((start, min(start + AT_ONCE, len(entries))) for start in range(ALONE, len(entries), AT_ONCE))
     for (start, end), result in by_helpers(by_helper, tasks, marshal.dumps):
         if result is None:
             yield from some(range(start, end))
             continue
-        block, findings = _read(result)
-        yield block
-        for _, finding in findings:
-            yield finding
+        yield from jobs_of_result(result)
+
+
+def jobs_of_result(result: bytes) -> Iterator[Block | Finding]:
+    """What `result_of_entries` put together."""
+    block, findings = _read(result)
+    yield block
+    for _, finding in findings:
+        yield finding
+
+
+def result_of_entries(batch: str, found: Iterable[Wanted | Finding]) -> bytes:
+    """What a helper says of entries of `jobs`; nothing where it is more than a helper may do."""
+    wanted: list[Wanted] = []
+    findings: list[tuple[int, Finding]] = []
+    size = 0
+    for one in found:
+        if isinstance(one, Finding):
+            findings.append((0, one))
+        else:
+            wanted.append(one)
+            size += characters(one.job)
+        if len(wanted) + len(findings) > _MOST_OF_A_TASK or size > _MOST_CHARACTERS:
+            return b""
+    return _result(batch, wanted, findings, size)
 
 
 def jobs_of_rows(
@@ -95,7 +105,7 @@ def jobs_of_rows(
         yield made
         return
     rows = source.rows()
-    for row in islice(rows, _ALONE):
+    for row in islice(rows, ALONE):
         yield from [row] if isinstance(row, Problem) else _jobs(made, row)
     for chunk, result in by_helpers(partial(_rows_by_helper, made), _chunks(rows), _for_helper):
         if result is None:
@@ -125,7 +135,7 @@ def _chunks(rows: Iterable[Row | Problem]) -> Iterator[_Chunk]:
             continue
         chunk.append(row)
         size += sum(map(len, row.text))
-        if len(chunk) == _AT_ONCE or size > _LONGEST_TASK:
+        if len(chunk) == AT_ONCE or size > _LONGEST_TASK:
             yield _Chunk(chunk, None)
             chunk, size = [], 0
     if chunk:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from seedbatch.domain.errors import Problem
-from seedbatch.manifest.builder import Builder, Wrong
+from seedbatch.manifest.builder import Builder, Following, Wrong
 from seedbatch.manifest.places import LONGEST_SOURCE, Lines, Pointer, locate
 
 LARGEST_FILE: Final = 64 * 1024 * 1024
@@ -53,8 +53,8 @@ class Document:
         return sorted(found)
 
 
-def read(path: Path) -> Document | Problem:
-    """One manifest, or why it cannot be read."""
+def read(path: Path, following: Following | None = None) -> Document | Problem:
+    """One manifest, or why it cannot be read; `following` is told at times how far the reading is."""
     name = str(path)
     raw = _bytes(path, name)
     if isinstance(raw, Problem):
@@ -63,7 +63,7 @@ def read(path: Path) -> Document | Problem:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return _not_utf8(name, raw, error.start)
-    builder = Builder(text)
+    builder = Builder(text, following)
     try:
         value = builder.build()
     except Wrong as wrong:

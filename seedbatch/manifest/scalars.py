@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from seedbatch.domain.jobs import Scalar
@@ -20,6 +21,7 @@ _NOT_JSON: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 # Only these begin anything but text; the rest of a manifest is not looked at further.
 BEGINNINGS: Final = frozenset(["", *"0123456789+-.~ntfNTF"])
 _LONGEST_NUMBER: Final = 400
+_SHORT: Final = 40
 
 
 class NotJson(ValueError):
@@ -34,6 +36,10 @@ def plain(text: str) -> Scalar:
     """
     if text[:1] not in BEGINNINGS:
         return text
+    return _short(text) if len(text) <= _SHORT else _read(text)
+
+
+def _read(text: str) -> Scalar:
     if text in _WORDS:
         return _WORDS[text]
     if len(text) > _LONGEST_NUMBER:
@@ -52,3 +58,7 @@ def plain(text: str) -> Scalar:
     if _NOT_JSON.fullmatch(text):
         raise NotJson(f"{text} is a number that JSON cannot hold")
     return text
+
+
+# In a large manifest the same few come a hundred thousand times.
+_short: Final = lru_cache(maxsize=4096)(_read)

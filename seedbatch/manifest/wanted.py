@@ -39,15 +39,11 @@ def characters(job: JobSpec) -> int:
 
 
 def _length(value: Any) -> int:
-    match value:
-        case str():
-            return len(value)
-        case dict():
-            return sum(map(_length, value.values()))
-        case list():
-            return sum(map(_length, value))
-        case _:
-            return 0
+    if value.__class__ is str:
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_length, value.values()))
+    return sum(map(_length, value)) if isinstance(value, list) else 0
 
 
 def packed(one: Wanted) -> tuple[Any, ...]:

@@ -190,7 +190,7 @@ print(len(forks) > 1, sum(len(batch.jobs) for batch in loaded.batches), max(held
     script = script.replace(
         "loaded = load", "from seedbatch.manifest import loading\nloading._MOST_OF_ROWS = 60_000\nloaded = load"
     )
-    many = "from seedbatch.manifest import many\nmany._ALONE = 10\n"
+    many = "from seedbatch.manifest import many\nmany.ALONE = 10\n"
     assert told(many + script, path) == ["True 0 True"]
 
 
@@ -208,3 +208,64 @@ loaded = loading.load([Path(sys.argv[1])])
 print(len(forks) > 1, [one.message for one in loaded.problems])
 """
     assert told(script, path) == ["True ['the jobs of this file come to more than 20,000 jobs']"]
+
+
+# Of ten thousand jobs it would be as it is of these.
+SOON = "from seedbatch.manifest import ahead, many\nahead.ALONE = many.ALONE = 1_000\n"
+JOBS = "".join(f"  - {{key: s{number}, prompt: text {number}}}\n" for number in range(2_300))
+# And whether one set of helpers is all that it takes.
+FOLLOWING = {
+    "nothing": ("", True),
+    "a budget": ("budget: {max_jobs: 5}\n", True),
+    # Its rows have helpers of their own.
+    "a source": ('sources: [{csv: rows.csv, key: "{{ id }}", prompt: p}]\n', False),
+    "a comment": ("# the end\n...\n", True),
+    "an output": ('output: "x/{{ key }}"\n', False),
+    "vars": ("vars: {style: film}\n", False),
+    "takes": ("takes: 2\n", False),
+    "an unknown key": ("colour: red\n", False),
+    "a wrong key": ("limits: {submitting: none}\n", False),
+    "an alias of the jobs": ("vars: {all: *jobs}\n", False),
+    "a wrong job": ("  - {prompt: p}\n", False),
+    "a wrong request": ("  - {key: last, prompt: p, input: {duration: 99}}\n", True),
+    "a job that is there": ("  - {key: s7, prompt: p}\n", True),
+    "no job": ("  - 7\n", False),
+}
+
+
+@pytest.mark.parametrize("follows", FOLLOWING)
+def test_whatever_follows_the_jobs_counts_for_all_of_them(tmp_path: Path, follows):
+    text, once = FOLLOWING[follows]
+    (tmp_path / "rows.csv").write_text("id\nr1\nr2\n")
+    path = tmp_path / "m.yaml"
+    path.write_text(f"{MANIFEST}jobs: &jobs\n{JOBS}{text}")
+    # What was of no use is done again, by other helpers.
+    script = ROWS.replace("del forks[:]", "print(len(forks) > min(8, len(os.sched_getaffinity(0))))\ndel forks[:]")
+    again, found = told(SOON + script, path)
+    jobs, problems, _ = map(int, found.split())
+    assert problems or jobs >= 2_300
+    assert again == str(not once)
+
+
+@pytest.mark.parametrize("end", ["vars: [", "jobs: []", "---\nversion: 1", "\tx: 1", "vars: {a: &a [*a]}"])
+def test_what_cannot_be_read_to_its_end_is_told_as_ever(tmp_path: Path, end):
+    path = tmp_path / "m.yaml"
+    path.write_text(f"{MANIFEST}jobs:\n{JOBS}{end}\n")
+    ((jobs, problems, _),) = [map(int, line.split()) for line in told(SOON + ROWS, path)]
+    assert (jobs, problems) == (0, 1)
+
+
+@pytest.mark.parametrize("head", ["", "colour: red\n"])
+def test_what_stands_before_the_jobs_may_be_wrong_or_come_later(tmp_path: Path, head):
+    path = tmp_path / "m.yaml"
+    path.write_text(f"{head}jobs:\n{JOBS}{MANIFEST}")
+    ((jobs, problems, _),) = [map(int, line.split()) for line in told(SOON + ROWS, path)]
+    assert (jobs, problems) == ((0, 1) if head else (2_300, 0))
+
+
+def test_values_that_stand_for_others_reach_helpers(tmp_path: Path):
+    path = tmp_path / "m.yaml"
+    shared = "vars: {long: &long {duration: 8}, text: &text dawn}\n"
+    entries = "".join(f"  - {{key: s{number}, prompt: *text, input: *long}}\n" for number in range(2_000))
+    path.write_text(f"{MANIFEST}{shared}jobs:\n{entries}  - &last {{key: z, prompt: p}}\n")
+    assert told(SOON + ROWS, path) == ["2001 0 101"]  # all but one and one ask for the same
