@@ -44,11 +44,7 @@ def _ordered(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 def _text(value: Json) -> str:
     match value:
         case dict():
-            parts = []
-            for name, written in _ordered(tuple(value)):
-                item = value[name]
-                parts.append(written + (_string(item) if item.__class__ is str else _text(item)))
-            return "{" + ",".join(parts) + "}"
+            return _object(value)
         case list():
             return "[" + ",".join(map(_text, value)) + "]"
         case str():
@@ -65,6 +61,20 @@ def _text(value: Json) -> str:
             return _number(value)
         case _:
             raise ValueError(f"{type(value).__name__} is not a JSON value")
+
+
+def _object(value: dict[str, Json]) -> str:
+    parts = []
+    for name, written in _ordered(tuple(value)):
+        item = value[name]
+        # Nearly all of them are one of these; a bool is none of class int.
+        if item.__class__ is str:
+            parts.append(f"{written}{_string(item)}")
+        elif item.__class__ is int and -_MAX_EXACT <= item <= _MAX_EXACT:
+            parts.append(f"{written}{item}")
+        else:
+            parts.append(f"{written}{_text(item)}")
+    return "{" + ",".join(parts) + "}"
 
 
 def _number(value: float) -> str:

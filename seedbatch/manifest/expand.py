@@ -224,23 +224,22 @@ class _Entry:
     def _job(
         self, cell: Mapping[str, Scalar], take: int, names: dict[str, Json], origin: _Origin
     ) -> Sequence[Wanted | Finding]:
-        where = ", ".join(f"{name}={templates.scalar_text(cell[name])}" for name in sorted(cell))
         draft = _Draft((*self._here, "key"))
         try:
             self._fill(draft, cell, take, names)
         except templates.Wrong as error:
-            return [Finding(draft.at, error.code, error.message, error.hint, axes=where)]
+            return [Finding(draft.at, error.code, error.message, error.hint, axes=_where(cell))]
         except Unusable as error:
-            return [Finding(draft.at, "job/output", f"the output cannot be used: {error}", axes=where)]
+            return [Finding(draft.at, "job/output", f"the output cannot be used: {error}", axes=_where(cell))]
         request = Request(self._model, draft.input)
         approved = self._shared.models.approves(request)
         if not approved and (faults := self._shared.models.check(request)):
-            return [self._found(fault, where) for fault in faults]
+            return [self._found(fault, _where(cell)) for fault in faults]
         try:
             fingerprint = request.fingerprint
         except ValueError as error:
             # What no schema looked at: a number that is too large, half of a surrogate pair.
-            return [Finding((*self._here, "input"), "job/json", f"JSON cannot hold this: {error}", axes=where)]
+            return [Finding((*self._here, "input"), "job/json", f"JSON cannot hold this: {error}", axes=_where(cell))]
         job = JobSpec(
             address=draft.address,
             base=draft.base,
@@ -261,7 +260,7 @@ class _Entry:
         if approved:
             return (wanted,)
         warnings = self._shared.models.warnings(request)
-        return [*(self._found(warning, where, warning=True) for warning in warnings), wanted]
+        return [*(self._found(warning, _where(cell), warning=True) for warning in warnings), wanted]
 
     def _fill(self, draft: _Draft, cell: Mapping[str, Scalar], take: int, names: dict[str, Json]) -> None:
         """Render everything that may be a template; `names` will have the key as well.
@@ -355,6 +354,11 @@ class SourceEntry:
         # A cell named batch is row.batch: the name itself is taken.
         names: dict[str, Json] = {**self._names, **row.cells, "row": row.cells, "batch": self.batch}
         return self._entry.jobs(self._cells, names, _Origin(self.source.file, row.line, row.number))
+
+
+def _where(cell: Mapping[str, Scalar]) -> str:
+    """For which values of its axes it is so."""
+    return ", ".join(f"{name}={templates.scalar_text(cell[name])}" for name in sorted(cell))
 
 
 def _merged(defaults: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
