@@ -146,13 +146,18 @@ class Ids(Container[int]):
 def _step(spec: JobSpec, group: list[Known]) -> Step:
     if not group:
         return Step(spec, Change.ADD, revision=1)
-    current = next((known for known in group if known.standing is Standing.CURRENT), None)
-    same = next((known for known in group if known.fingerprint == spec.fingerprint), None)
+    current = same = blank = None
+    for known in group:
+        if known.standing is Standing.CURRENT:
+            current = known
+        if known.fingerprint == spec.fingerprint:
+            same = same or known
+        if known.state is JobState.PENDING and not known.tried:
+            blank = blank or known
     if same is not None:
         if same is current:
             return Step(spec, Change.KEEP, same.revision, same)
         return Step(spec, Change.RESTORE, same.revision, same, current)
-    blank = next((known for known in group if known.state is JobState.PENDING and not known.tried), None)
     if blank is not None:
         return Step(spec, Change.AMEND, blank.revision, blank, current if current is not blank else None)
     last = max(group, key=lambda known: known.revision)

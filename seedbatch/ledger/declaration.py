@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -129,11 +130,16 @@ def _revisions(
     connection: sqlite3.Connection, batch_id: int, names: Iterable[Name], *, described: bool = False
 ) -> Iterator[tuple[Any, ...]]:
     columns = f"{_KNOWN}, {_DESCRIPTION}" if described else _KNOWN
-    return connection.execute(
-        f"SELECT {columns} FROM json_each(?) AS name CROSS JOIN jobs ON batch_id = ?"  # noqa: S608 - ours
-        " AND base = json_extract(name.value, '$[0]') AND take = json_extract(name.value, '$[1]')",
-        (to_json(list(names)), batch_id),
-    )
+    # Nearly all have the same take, and names that are nothing but text are found in half the time.
+    by_take: defaultdict[int, list[str]] = defaultdict(list)
+    for base, take in names:
+        by_take[take].append(base)
+    for take, bases in by_take.items():
+        yield from connection.execute(
+            f"SELECT {columns} FROM json_each(?) AS name"  # noqa: S608 - ours
+            " CROSS JOIN jobs ON batch_id = ? AND base = name.value AND take = ?",
+            (to_json(bases), batch_id, take),
+        )
 
 
 def _known(row: tuple[Any, ...]) -> Known:
