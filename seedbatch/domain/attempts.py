@@ -100,6 +100,8 @@ def permission(story: Sequence[Occurrence], number: int, tries: int) -> str:
     """
     last: Occurrence | None = None
     for event in story:
+        if event.type == "locked" and event.attempt == number:
+            return "nobody here: others paid for it"
         if event.type == "intended" and event.attempt == number:
             break
         if event.to_state is JobState.PENDING:

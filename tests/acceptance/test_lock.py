@@ -53,6 +53,7 @@ def test_what_others_paid_for_is_linked_from_their_folder(project, clone):
     assert actions(clone) == {"j0": "unchanged", "j1": "unchanged"}
     story = clone.run("show", "j1", "--sandbox").stdout
     assert "by others, who paid for it: the lock file tells" in story
+    assert "allowed by:   nobody here: others paid for it" in story
     sound(clone)
     # It is as if it had been made here: the files alone bring it back.
     for path in (clone.folder / ".seedbatch").glob("sandbox.db*"):

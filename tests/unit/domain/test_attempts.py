@@ -43,6 +43,10 @@ def test_what_made_it_pending_allowed_it(between, words):
     assert permission(story, 2, 3).startswith(words)
 
 
+def test_nobody_here_allowed_what_others_paid_for():
+    assert permission([DECLARED, event("locked", JobState.SUBMITTING, 1)], 1, 3) == "nobody here: others paid for it"
+
+
 @pytest.mark.parametrize(
     ("changes", "sent"),
     [
