@@ -67,6 +67,16 @@ def lies_for_another(connection: sqlite3.Connection, job_id: int, attempt_id: in
     return found is not None
 
 
+# Of a row `j` of jobs: where its files belong. What the manifest has forgotten gets a name of its own where the file of
+# another job lies by now: both tasks were paid for, and nobody should have to choose between them.
+WHERE_IT_BELONGS: Final = (
+    "CASE WHEN j.standing = 'orphan' AND EXISTS (SELECT 1 FROM artifacts f WHERE f.folder = ? AND f.job_id <> j.id"
+    " AND f.path > j.output || '.' AND f.path < j.output || '/'"
+    " AND instr(substr(f.path, length(j.output) + 2), '.') = 0)"
+    " THEN j.output || '.orphan' || j.id ELSE j.output END"
+)
+
+
 def occupant(connection: sqlite3.Connection, job_id: int, folder: str, stem: str) -> Occupant | None:
     """The file that stands at the path `stem` plus an extension, and makes way for one of this job's."""
     found = (Occupant(*row) for row in connection.execute(_OCCUPANTS, {"job": job_id, "folder": folder}))

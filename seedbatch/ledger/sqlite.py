@@ -37,7 +37,7 @@ from seedbatch.domain.work import (
     Share,
 )
 from seedbatch.ledger import locked, runs, words
-from seedbatch.ledger.artifacts import keep, lies_at, moved, occupant
+from seedbatch.ledger.artifacts import WHERE_IT_BELONGS, keep, lies_at, moved, occupant
 from seedbatch.ledger.attempts import accepted, doubt, doubts_in_a_row, end, fail, open_attempt, seen, times, violated
 from seedbatch.ledger.callbacks import UNCALLED, claim_calls, heard, named, read, read_later, receive
 from seedbatch.ledger.chosen import Among, choose, only
@@ -505,14 +505,14 @@ class SqliteLedger:
             cursor = connection.cursor()
             cursor.row_factory = sqlite3.Row
             rows = cursor.execute(
-                f"SELECT {SIDECAR}, j.id AS job_id, a.id AS attempt_id, a.kind, j.output, j.expires_at, j.misses,"  # noqa: S608
-                " j.gone, a.renewals FROM jobs j JOIN batches b ON b.id = j.batch_id"
+                f"SELECT {SIDECAR}, j.id AS job_id, a.id AS attempt_id, a.kind, {WHERE_IT_BELONGS} AS output,"  # noqa: S608
+                " j.expires_at, j.misses, j.gone, a.renewals FROM jobs j JOIN batches b ON b.id = j.batch_id"
                 " JOIN attempts a ON a.job_id = j.id AND a.outcome = 'succeeded'"
                 " WHERE j.state = 'succeeded' AND j.downloader IS NULL AND (j.not_before IS NULL OR j.not_before <= ?)"
                 f" AND (? IS NULL OR b.name IN (SELECT value FROM json_each(?))){self._only}"
                 " AND a.id = (SELECT max(id) FROM attempts WHERE job_id = j.id)"
                 " ORDER BY j.expires_at LIMIT ?",
-                (stamp(now), *scope_names(scope), most),
+                (self._folder, stamp(now), *scope_names(scope), most),
             ).fetchall()
             connection.executemany(
                 "UPDATE jobs SET downloader = ? WHERE id = ?", [(self._owner.id, row["job_id"]) for row in rows]

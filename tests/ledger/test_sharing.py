@@ -31,13 +31,13 @@ async def claimed(ledger, most=5, *, reuse=True):
     return list(found.submissions)
 
 
-async def on_disk(ledger, submission, task_id="t1"):
+async def on_disk(ledger, submission, task_id="t1", path=""):
     await ledger.accepted(submission.attempt_id, task_id, NOON, NOON)
     await ledger.claim_queries(None, NOON, 1)
     report = TaskReport(task_id, "SUCCESS", MediaKind.VIDEO, ("https://x.example/1.mp4",))
     await ledger.succeeded(submission.attempt_id, report, NOON, NOON + WEEK)
     await ledger.claim_deliveries(None, NOON, 1)
-    file = StoredFile(f"{submission.name}.mp4", 10, "a" * 64, "video/mp4")
+    file = StoredFile(path or f"{submission.name}.mp4", 10, "a" * 64, "video/mp4")
     assert await ledger.stored(submission.attempt_id, 1, file, NOON)
 
 
@@ -161,3 +161,20 @@ async def test_a_run_finds_at_once_what_it_need_not_send(ledger):
     assert share.name == JobName("c", "z")
     found, _ = await claim(ledger, {"c"}, Limits(), NOON, 9)
     assert len(found) == 3
+
+
+async def test_what_the_manifest_forgot_gets_a_name_of_its_own_where_another_jobs_file_lies(ledger, records):
+    await ledger.declare(batch(spec("a", output="b/x"), spec("c", output="b/y")), NOON)
+    forgotten, kept = await claimed(ledger)
+    await ledger.declare(batch(spec("c", output="b/x")), NOON)  # it takes the place of the one that is running
+    await on_disk(ledger, kept, "t2", path="b/x.mp4")
+    await ledger.accepted(forgotten.attempt_id, "t1", NOON, NOON)
+    await ledger.claim_queries(None, NOON, 1)
+    report = TaskReport("t1", "SUCCESS", MediaKind.VIDEO, ("https://x.example/1.mp4",))
+    await ledger.succeeded(forgotten.attempt_id, report, NOON, NOON + WEEK)
+    (delivery,), _ = await ledger.claim_deliveries(None, NOON, 5)
+    assert (delivery.name.address, delivery.output) == ("a", f"b/x.orphan{delivery.job_id}")
+    file = StoredFile(f"{delivery.output}.mp4", 10, "b" * 64, "video/mp4")
+    assert await ledger.stored(delivery.attempt_id, 1, file, NOON)
+    (found,) = [job for job in records.jobs() if job.address == "a"]
+    assert (found.state, found.output) == (JobState.COMPLETED, delivery.output)
