@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -48,10 +50,11 @@ def sarif_text(loaded: Loaded) -> str:
         "informationUri": _HOME,
         "rules": [_rule(code) for code in codes],
     }
+    results = [_result(level, problem, codes.index(problem.code)) for level, problem in found]
     run = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
-        "results": [_result(level, problem, codes.index(problem.code)) for level, problem in found],
+        "results": _told_apart(results, [problem for _, problem in found]),
     }
     return json.dumps({"$schema": _SARIF, "version": "2.1.0", "runs": [run]}, indent=2)
 
@@ -133,6 +136,18 @@ def _result(level: str, problem: Problem, rule: int) -> dict[str, Any]:
         "message": {"text": _encodable(words)},
         "locations": [{"physicalLocation": physical}],
     }
+
+
+def _told_apart(results: Sequence[dict[str, Any]], problems: Sequence[Problem]) -> list[dict[str, Any]]:
+    """Each result with what stays the same of it while other lines come and go: its rule, its file, its line's text."""
+    seen: Counter[bytes] = Counter()
+    told = []
+    for result, problem in zip(results, problems, strict=True):
+        same = json.dumps([problem.code, _uri(problem.file), problem.source.strip() or problem.message]).encode()
+        seen[same] += 1
+        digest = hashlib.sha256(same + b"%d" % seen[same]).hexdigest()
+        told.append({**result, "partialFingerprints": {"lineText/v1": digest}})
+    return told
 
 
 def _uri(path: str) -> str:

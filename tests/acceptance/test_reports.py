@@ -89,6 +89,23 @@ def test_sarif_has_what_the_standard_requires(project):
     assert places[1]["region"] == {"startLine": 5, "startColumn": 25}
 
 
+def test_a_result_is_known_again_when_other_lines_came(project):
+    wrong = "  - {key: a, prompt: p, takse: 2}\n  - {key: a, prompt: p, takse: 2}\n  - {key: c, prompt: p, takse: 2}\n"
+
+    def prints(jobs):
+        name = project.write("m.yaml", HEAD + "jobs:\n" + jobs)
+        log = json.loads(project.run("validate", "--format", "sarif", name, code=2).stdout)
+        return [
+            result["partialFingerprints"]["lineText/v1"]
+            for result in log["runs"][0]["results"]
+            if result["ruleId"] == "schema/unknown-key"
+        ]
+
+    before = prints(wrong)
+    assert len(set(before)) == 3
+    assert prints("  - {key: z, prompt: p}\n" + wrong) == before
+
+
 def test_json_is_the_same_by_either_name(project):
     name = project.write("m.yaml", HEAD + "jobs:\n  - {key: a, prompt: p, takse: 2}\n")
     found = project.run("validate", "--json", name, code=2).stdout
