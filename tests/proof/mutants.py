@@ -36,7 +36,10 @@ TESTS = {
     "seedbatch/provider/wire.py": [f"{UNIT}/provider"],
     "seedbatch/ledger/locks.py": [f"{LEDGER}/test_locks.py"],
     "seedbatch/ledger/spending.py": [f"{LEDGER}/test_caps.py", f"{LEDGER}/test_conformance.py"],
-    "seedbatch/ledger/claims.py": [f"{LEDGER}/test_conformance.py", f"{LEDGER}/test_caps.py"],
+    "seedbatch/ledger/claims.py": [
+        *(f"{LEDGER}/test_conformance.py", f"{LEDGER}/test_caps.py"),
+        *(f"{LEDGER}/test_sharing.py", f"{LEDGER}/test_locked.py"),
+    ],
 }
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
