@@ -34,6 +34,11 @@ def test_other_codes_are_none(code):
     assert answer.evidence.code is None
 
 
+def test_many_members_side_by_side_are_not_deep():
+    answer = said(code=400, data={"urls": [[number] for number in range(100)]})
+    assert len(answer.data["urls"]) == 100
+
+
 def nested(levels: int, opening: bytes, closing: bytes) -> bytes:
     return b'{"code":400,"x":' + opening * levels + b"1" + closing * levels + b"}"
 
