@@ -469,7 +469,8 @@ class _Historian:
             jobs = list(records.jobs())
         if not jobs:
             return
-        job = dice.choice(jobs)
+        # Who speaks has mostly been asked to.
+        job = dice.choice([job for job in jobs if job.state == "in_doubt"] or jobs)
         match job.state:
             case "in_doubt":
                 word = dice.choice(["adopt", "adopt", "lost", "resubmit", "abandon", "nothing"])

@@ -94,7 +94,7 @@ def test_the_first_histories_see_what_they_are_for(place, newborn):
         *("declared", "superseded", "orphaned", "restored", "intended", "accepted", "not_sent", "throttled"),
         *("turned_away", "refused", "doubted", "reported", "unanswered", "succeeded", "failed", "retried", "stored"),
         *("completed", "not_fetched", "renewed", "moved", "expired", "shared", "reused", "locked"),
-        *("adopted", "given_up", "resubmitted", "abandoned", "surfaced", "miscalled"),
+        *("adopted", "given_up", "resubmitted", "abandoned", "miscalled"),
     }
     crashes = doubts = bills = adoptions = seed = 0
     while seed < FIRST or (unseen and seed < 3 * FIRST):
