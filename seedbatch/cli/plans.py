@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from seedbatch.cli.spending import price_text, sums_text
-from seedbatch.cli.words import clean, count
+from seedbatch.cli.words import clean, count, short_path
 from seedbatch.domain.jobs import BatchSpec
 from seedbatch.domain.states import HELD, JobState
 from seedbatch.engine.forecast import Forecast
@@ -109,6 +110,14 @@ def left_out(plan: Plan, batches: Iterable[BatchSpec]) -> str:
     if not chosen:
         return f"None of {count(wanted, 'job')} matches the selection."
     return f"Selected {chosen:,} of {count(wanted, 'job')}; the others stay as they are."
+
+
+def taken_words(taken: Sequence[tuple[Planned, str]], folder: Path) -> str:
+    """At which names of jobs other files lie."""
+    most = 5
+    names = ", ".join(f"{name}.*" for _, name in taken[:most]) + (", …" if len(taken) > most else "")
+    where = f"{short_path(str(folder))} {'is' if len(taken) == 1 else 'are'}"
+    return f"{count(len(taken), 'output name')} in {where} taken by files of other jobs, or of none: {names}"
 
 
 def closing(plan: Plan, coming: Forecast) -> str:

@@ -236,17 +236,32 @@ def foreign_files(
     if not lying:
         return []
     ours = set() if records is None else _own_files(records, set(plan.by_batch))
-    leaving = {
-        name
-        for job in plan.of(Action.MOVE)
-        if job.known is not None
-        for name in further_names(job.known.output, job.files)
-    }
+    leaving = _leaving(plan)
     return [
         (job, name)
         for job, name in lying
         if name not in leaving and (job.known is None or (job.batch, job.known.base, job.known.take, name) not in ours)
     ]
+
+
+def blocked_moves(plan: Plan, taken: Callable[[Iterable[str]], list[str]]) -> list[tuple[Planned, str]]:
+    """Jobs whose file is to move, with the name at which another one lies that does not move away itself."""
+    leaving = _leaving(plan)
+    moving = plan.of(Action.MOVE)
+    blocked: list[tuple[Planned, str]] = []
+    while chunk := {name: job for job in islice(moving, _AT_ONCE) for name in further_names(job.output, job.files)}:
+        blocked += [(chunk[name], name) for name in taken(list(chunk)) if name not in leaving]
+    return blocked
+
+
+def _leaving(plan: Plan) -> set[str]:
+    """The names that files leave."""
+    return {
+        name
+        for job in plan.of(Action.MOVE)
+        if job.known is not None
+        for name in further_names(job.known.output, job.files)
+    }
 
 
 def _own_files(records: Records, scope: set[str]) -> set[tuple[str, str, int, str]]:

@@ -66,6 +66,7 @@ def test_three_files_change_places(project):
     before = lying(project)
     places = dict(zip(keys, ("two", "three", "one"), strict=True))
     write(project, *(f"key: {key}, prompt: A {key}, output: x/{place}" for key, place in places.items()))
+    assert "taken" not in project.run("plan", "m.yaml", "--sandbox").stderr
     project.apply("m.yaml")
     assert lying(project) == {f"x/{place}.mp4": before[f"x/{key}.mp4"] for key, place in places.items()}
     assert project.submitted() == 3
@@ -87,6 +88,9 @@ def test_what_is_in_the_way_is_told_and_nothing_is_lost(project):
     stranger.parent.mkdir()
     stranger.write_bytes(b"mine")
     write(project, "key: river, prompt: A river, output: x/river")
+    told = project.run("plan", "m.yaml", "--sandbox").stderr
+    assert "1 output name in outputs/sandbox is taken by files of other jobs, or of none: x/river.*." in told
+    assert "→ what was to move there stays where it is" in told
     done = project.apply("m.yaml", code=6)
     assert "b/river.mp4 cannot be moved to x/river.mp4" in done.stderr
     assert "river.mp4 is there and is not ours" in done.stderr
@@ -95,6 +99,17 @@ def test_what_is_in_the_way_is_told_and_nothing_is_lost(project):
     project.apply("m.yaml")
     assert lying(project) == {"x/river.mp4": before["b/river.mp4"]}
     sound(project)
+
+
+def test_a_plan_tells_that_apply_will_submit_nothing(project):
+    stranger = outputs(project) / "b/river.mp4"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_bytes(b"mine")
+    write(project, "key: river, prompt: A river")
+    told = project.run("plan", "m.yaml", "--sandbox").stderr
+    assert "taken by files of other jobs, or of none: b/river.*.\n  → apply submits nothing until" in told
+    project.apply("m.yaml", code=2)
+    assert stranger.read_bytes() == b"mine"
 
 
 def test_a_clip_that_is_not_there_stops_nothing_and_is_found_again(project):

@@ -17,7 +17,7 @@ from seedbatch.cli.callbacks import Bind, read_bind
 from seedbatch.cli.loading import load_manifests
 from seedbatch.cli.picking import picking_declared
 from seedbatch.cli.spending import caps_of, forecast_lines, price_text
-from seedbatch.cli.words import count, say
+from seedbatch.cli.words import say
 from seedbatch.domain.errors import Exit, UsageError
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.records import Accounts
@@ -229,6 +229,7 @@ def _planned(
     settings: Settings, batches: Sequence[BatchSpec], caps: Caps, manner: _Manner, locks: Locks | None
 ) -> tuple[Plan, Forecast]:
     """The plan and what it comes to, once everything that can be known beforehand is in order."""
+    from seedbatch.cli.plans import taken_words
     from seedbatch.engine.forecast import forecast
     from seedbatch.engine.plan import foreign_files, make_plan
     from seedbatch.wiring import check_output, identity_of, open_records, refuse_a_lost_ledger, taken_names
@@ -253,10 +254,8 @@ def _planned(
         if records is not None:
             records.close()
     if foreign:
-        names = ", ".join(f"{name}.*" for _, name in foreign[:5]) + (", …" if len(foreign) > 5 else "")  # noqa: PLR2004
         raise UsageError(
-            f"{count(len(foreign), 'output name')} in {settings.output_dir} "
-            f"{'is' if len(foreign) == 1 else 'are'} taken by files of other jobs, or of none: {names}",
+            taken_words(foreign, settings.output_dir),
             hint="name other outputs, choose another folder with --output-dir, or move away what nobody needs; "
             "nothing was submitted",
         )

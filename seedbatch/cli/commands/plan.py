@@ -13,7 +13,7 @@ from seedbatch.cli import options
 from seedbatch.cli.loading import load_manifests
 from seedbatch.cli.markdown import plan_markdown
 from seedbatch.cli.picking import picking_declared
-from seedbatch.cli.plans import closing, left_out, plan_lines
+from seedbatch.cli.plans import closing, left_out, plan_lines, taken_words
 from seedbatch.cli.spending import caps_of, forecast_lines
 from seedbatch.cli.words import fitted, say
 from seedbatch.domain.errors import Exit, UsageError
@@ -23,6 +23,7 @@ from seedbatch.settings import Settings
 if TYPE_CHECKING:
     from seedbatch.engine.forecast import Forecast
     from seedbatch.engine.planned import Plan
+    from seedbatch.ports import Records
 
 
 @click.command("plan")
@@ -114,6 +115,7 @@ def command(
         plan = make_plan(
             batches, records, retry_failed=retry_failed, reuse=terms.reuse, choice=choice, by=by, locks=locks
         )
+        obstacles = _obstacles(plan, records, settings)
         identity = identity_of(settings, records)
         accounts = Accounts() if records is None else records.accounts(datetime.now(UTC))
     finally:
@@ -121,6 +123,8 @@ def command(
             records.close()
     if not choice.everything:
         say(left_out(plan, batches))
+    for words in obstacles:
+        say(words)
     caps = caps_of(settings, batches, max_jobs=max_jobs, max_cost=max_cost)
     coming = forecast(plan, batches, accounts, caps, by)
     digest = None
@@ -136,6 +140,19 @@ def command(
         note = "" if choice.everything else left_out(plan, batches)
         click.echo(plan_markdown(plan, coming, digest=digest, note=note), nl=False)
     return int(Exit.CHANGES if detailed_exitcode and plan.changes else Exit.OK)
+
+
+def _obstacles(plan: Plan, records: Records | None, settings: Settings) -> list[str]:
+    """What lies in the output folder where files of this plan belong, and what `apply` makes of it."""
+    from seedbatch.engine.plan import blocked_moves, foreign_files
+    from seedbatch.wiring import taken_names
+
+    taken = taken_names(settings)
+    found = {
+        "apply submits nothing until they have other outputs": foreign_files(plan, records, taken),
+        "what was to move there stays where it is": blocked_moves(plan, taken),
+    }
+    return [f"{taken_words(ones, settings.output_dir)}.\n  → {so}" for so, ones in found.items() if ones]
 
 
 def _print(plan: Plan, coming: Forecast, *, verbose: bool) -> None:
