@@ -275,18 +275,24 @@ class SqliteLedger:
         def verb(connection: sqlite3.Connection) -> Binding:
             return accepted(connection, attempt_id, task_id, now, query_at)
 
-        with suppress(LedgerError):
-            return await self._run(verb)
         try:
+            with suppress(LedgerError):
+                return await self._run(verb)
             return await self._run(verb)
-        except LedgerError as error:
+        except Exception as error:
+            if not (self._writer.is_broken or isinstance(error, LedgerError)):
+                raise
             try:
                 # Here, in the loop's thread: no thread and no queue stands between a paid task and the disk.
                 self._emergency.keep(Kept(attempt_id, self._owner.id, task_id, now, query_at))
             except OSError as another:
+                if not isinstance(error, LedgerError):
+                    raise error from another
                 raise LedgerError(
                     f"{error.message}; nor can {self._emergency.path} ({another.strerror or another})", hint=error.hint
                 ) from error
+            if not isinstance(error, LedgerError):
+                raise
             raise LedgerError(
                 f"{error.message}; the task id {task_id} is kept in {self._emergency.path}, which is read at the next"
                 " start",

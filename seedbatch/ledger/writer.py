@@ -47,6 +47,11 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._bug: Exception | None = None
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether a bug has ended it: no verb is begun any more."""
+        return self._bug is not None
+
     async def run(self, verb: Verb[T]) -> T:
         """Carry out `verb` in a transaction; durable when this returns.
 

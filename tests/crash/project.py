@@ -48,6 +48,11 @@ class Project:
         return self.folder / ".seedbatch/sandbox.db"
 
     @property
+    def emergency(self) -> Path:
+        """Where task ids are kept that the ledger could not take."""
+        return self.folder / ".seedbatch/sandbox.db.emergency"
+
+    @property
     def provider(self) -> Path:
         return self.folder / ".seedbatch/sandbox-provider.db"
 

@@ -258,6 +258,23 @@ async def test_an_input_output_error_is_no_different(declared):
     ]
 
 
+async def test_when_a_bug_has_ended_the_thread_that_writes_the_next_start_takes_it_up(declared, monkeypatch):
+    ledger = reopened(declared)
+    (submission,), _ = await claim(ledger, None, Limits(), NOON, 1)
+    monkeypatch.setattr("seedbatch.ledger.writer._COMMITS_PER_CHECKPOINT", 0)  # it divides by that
+    await ledger.tally(None)  # committed, and then the thread ends
+    with pytest.raises(ZeroDivisionError):
+        await ledger.accepted(submission.attempt_id, "t1", NOON, NOON)
+    assert kept(declared) == ["t1"]
+    with pytest.raises(ZeroDivisionError):
+        await ledger.aclose()
+    monkeypatch.undo()
+    ledger = reopened(declared)
+    assert await ledger.rescue(NOON) == []
+    await ledger.aclose()
+    assert ask(declared, "SELECT task_id FROM attempts") == [("t1",)]
+
+
 async def test_a_neighbour_that_runs_on_takes_it_up_too(declared):
     neighbour = reopened(declared)
     assert await neighbour.rescue(NOON) == []
