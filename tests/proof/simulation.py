@@ -612,7 +612,8 @@ class _Manifest:
             case "move":
                 self._moves += 1
                 self._output[name] = f"{dice.choice('bc')}/{name}.{self._moves}"
-            case "swap" if not (self._changed & {name, (other := dice.choice(self._names))}):
+            # Not with one that left: its file stays where it is, and `apply` submits nothing that belongs there.
+            case "swap" if name in self._names and not (self._changed & {name, (other := dice.choice(self._names))}):
                 self._output[name], self._output[other] = self._output[other], self._output[name]
                 self._swapped |= {name, other}
             case "rename":
