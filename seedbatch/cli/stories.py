@@ -95,7 +95,7 @@ def _accepted_text(attempt: RecordedAttempt) -> str:
 
 
 def _sent_text(attempt: RecordedAttempt) -> str:
-    if attempt.reference.startswith("locked-"):
+    if attempt.by_others:
         return "by others, who paid for it: the lock file tells"
     match attempt.sent:
         case "no":
@@ -108,7 +108,7 @@ def _sent_text(attempt: RecordedAttempt) -> str:
 
 def _callback_text(attempt: RecordedAttempt) -> str:
     if not attempt.asked:
-        return "none was asked for"
+        return "" if attempt.by_others else "none was asked for"
     if not attempt.received:
         return "asked for, and none came"
     return "; ".join(
@@ -126,6 +126,8 @@ def _ended_text(attempt: RecordedAttempt) -> str:
 
 
 def _cost_text(attempt: RecordedAttempt) -> str:
+    if attempt.by_others:
+        return "nothing"
     if attempt.cost is None:
         return "" if attempt.sent == "no" else "not known: no price was"
     unknown = "; whether a failed task is refunded is not known" if attempt.refund_unknown else ""

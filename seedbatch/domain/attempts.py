@@ -47,9 +47,14 @@ class RecordedAttempt:
     extras: tuple[str, ...] = ()
 
     @property
+    def by_others(self) -> bool:
+        """Whether another ledger made it, as a lock file tells: nothing was sent from here, and nothing is owed."""
+        return self.reference.startswith("locked-")
+
+    @property
     def sent(self) -> str:
         """What is known of its request: `no`, `yes`, or `unknown` while nothing proves either."""
-        if self.outcome == "not_sent":
+        if self.outcome == "not_sent" or self.by_others:
             return "no"
         answered = self.task_id is not None or self.outcome in {"throttled", "turned_away", "refused"}
         return "yes" if answered else "unknown"
@@ -57,7 +62,7 @@ class RecordedAttempt:
     @property
     def learned_by(self) -> str | None:
         """What told first that its task had ended: a `callback` (then a query confirmed it) or a `query` alone."""
-        if self.ended_at is None or self.outcome not in {"succeeded", "failed"}:
+        if self.ended_at is None or self.outcome not in {"succeeded", "failed"} or self.by_others:
             return None
         believed = (one for one in self.received if one.verdict in _BELIEVED)
         return "callback" if any(one.at <= self.ended_at for one in believed) else "query"

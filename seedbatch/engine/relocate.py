@@ -55,8 +55,9 @@ async def _move(crew: Crew, ledger: RelocateLedger, store: Store, one: Relocatio
         return
     except (OSError, ValueError) as error:
         await ledger.stays(one)
-        crew.report(Kind.NOT_MOVED, one.name, path=one.file.path, reason=str(error))
-        reason = f"{one.name}: {one.file.path} cannot be moved to {one.path}: {error}"
+        cause = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        crew.report(Kind.NOT_MOVED, one.name, path=one.file.path, reason=cause)
+        reason = f"{one.name}: {one.file.path} cannot be moved to {one.path}: {cause}"
         crew.stop(Stop(Exit.RUNNING, reason, "see to that, then apply again: it costs nothing"))
         return
     await ledger.relocated(one, crew.now())

@@ -93,7 +93,7 @@ def test_what_is_in_the_way_is_told_and_nothing_is_lost(project):
     assert "→ what was to move there stays where it is" in told
     done = project.apply("m.yaml", code=6)
     assert "b/river.mp4 cannot be moved to x/river.mp4" in done.stderr
-    assert "river.mp4 is there and is not ours" in done.stderr
+    assert "cannot be moved to x/river.mp4: river.mp4 is there and is not ours" in done.stderr
     assert stranger.read_bytes() == b"mine"
     stranger.unlink()
     project.apply("m.yaml")
