@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -120,7 +121,13 @@ class Project:
         return found
 
     def submitted(self) -> int:
-        return sum(map(len, self.charges().values())) if self.provider_file.exists() else 0
+        """How often it was billed; also while the sandbox only begins: its file is there before its tables are."""
+        try:
+            return sum(map(len, self.charges().values())) if self.provider_file.exists() else 0
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            return 0
 
     def records(self) -> SqliteRecords:
         return SqliteRecords(self.folder / ".seedbatch/sandbox.db")
