@@ -84,8 +84,8 @@ def claim(
     mint: Mint | None,
     now: datetime,
     most: int,
-    among: Among = Among.ALL,
-    locked: bool = False,
+    among: Among,
+    locked: bool,
 ) -> Claim:
     """Move up to `most` pending jobs to submitting, each with a new attempt and its price reserved.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -46,12 +48,9 @@ def states(records):
 
 
 def test_what_counts_as_paid_for_is_what_the_index_holds(ledger, place):
-    import sqlite3  # noqa: PLC0415 - what only this test asks
-
     assert set(re.findall(r"'(\w+)'", _PAID_STATES)) == set(PAID)
-    with sqlite3.connect(place) as connection:
+    with closing(sqlite3.connect(place)) as connection:
         ((sql,),) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'jobs_paid'")
-    connection.close()
     assert _PAID_STATES in sql
 
 
@@ -110,12 +109,14 @@ async def test_what_came_to_nothing_frees_the_others(ledger, end):
     assert free.name.address == "b"
 
 
-async def test_without_reuse_each_is_sent(ledger):
+async def test_without_reuse_each_is_sent(ledger, place):
     await ledger.declare(alike("a", "b", "c"), NOON)
     (first,) = await claimed(ledger)
     assert await claimed(ledger) == []  # they share it from now on
     assert len(await claimed(ledger, reuse=False)) == 2
     assert await ledger.waiting(None) == 0
+    with closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("SELECT count(*) FROM shares").fetchall() == [(0,)]
     await on_disk(ledger, first)
     assert await ledger.claim_shares(None, NOON, 5, ()) == ([], 0)
 

@@ -38,7 +38,12 @@ TESTS = {
     "seedbatch/ledger/spending.py": [f"{LEDGER}/test_caps.py", f"{LEDGER}/test_conformance.py"],
     "seedbatch/ledger/claims.py": [
         *(f"{LEDGER}/test_conformance.py", f"{LEDGER}/test_caps.py"),
-        *(f"{LEDGER}/test_sharing.py", f"{LEDGER}/test_locked.py", "tests/engine/test_chosen.py"),
+        *(
+            f"{LEDGER}/test_sharing.py",
+            f"{LEDGER}/test_locked.py",
+            f"{LEDGER}/test_callbacks.py",
+            "tests/engine/test_chosen.py",
+        ),
     ],
 }
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
