@@ -601,7 +601,11 @@ class _Manifest:
         if not self._edits:
             return
         name = f"j{dice.randrange(len(self._edition))}"
-        match dice.choice(["change", "change back", "remove", "return", "move", "swap", "rename"]):
+        # Who left comes back as often as not: else that is hardly ever seen.
+        if (gone := [name for name in self._edition if name not in self._names]) and dice.random() < 0.5:
+            self._names.append(dice.choice(gone))
+            return
+        match dice.choice(["change", "change back", "remove", "move", "swap", "rename"]):
             case "change" if name not in self._swapped:
                 self._changed.add(name)
                 self._edition[name] += 1
@@ -622,8 +626,6 @@ class _Manifest:
                     self._renames.append(Rename(before, self._key[name]))
                 else:  # a person who forgets to say so has another job, with the clip of the first
                     self._output[name] = f"b/{self._key[name]}"
-            case "return" if name not in self._names:
-                self._names.append(name)
 
     def batches(self) -> list[BatchSpec]:
         """The manifest as it stands."""
