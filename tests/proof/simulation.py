@@ -244,6 +244,7 @@ class _Historian:
         self._person = self._dice.random() < 0.5
         self._listens = self._dice.random() < 0.6
         self._waiting = True
+        self._blocked = False  # the last run said what lies in the way
 
     def tell(self) -> History:
         try:
@@ -392,8 +393,8 @@ class _Historian:
             if outcome is not None and not outcome.stops:  # else something in the way was told
                 self._compare(plan, before)
             # What lies in the way of a clip that is shared changes nothing in the ledger, and is told.
-            blocked = outcome is not None and any(stop.exit is Exit.RUNNING for stop in outcome.stops)
-            if self._events() == before and not blocked:
+            self._blocked = outcome is not None and any(stop.exit is Exit.RUNNING for stop in outcome.stops)
+            if self._events() == before and not self._blocked:
                 return
             self._move_away()
             self._world.sleep(90_000)
@@ -533,11 +534,11 @@ class _Historian:
             if at_rest or violation.rule not in passing:
                 self._find(violation.rule, violation.words)
         if at_rest:
-            for words in _unsettled(self._file, self._team.locks()):
+            for words in _unsettled(self._file, self._team.locks(), blocked=self._blocked):
                 self._find("unsettled", words)
 
 
-def _unsettled(file: Path, locks: Locks | None) -> Iterator[str]:
+def _unsettled(file: Path, locks: Locks | None, *, blocked: bool) -> Iterator[str]:
     """Jobs that something should still happen to; those that a budget or a lock file keeps back are in order."""
     with closing(sqlite3.connect(file)) as connection:
         rows = connection.execute(
@@ -553,6 +554,8 @@ def _unsettled(file: Path, locks: Locks | None) -> Iterator[str]:
     for job_id, state, standing, price, max_jobs, max_cost, count, owed, extra, source, *wish in rows:
         if state == "pending" and standing == "current" and source == "in_doubt":
             continue  # it shares what a person has yet to settle
+        if blocked and state == "pending" and standing == "current" and source == "completed":
+            continue  # its clip is there, and another file lies at its place
         held = locks.find((wish[0], wish[1])) if locks is not None else None
         if state == "pending" and standing == "current" and held is not None and not held.files:
             continue  # others have its clip
