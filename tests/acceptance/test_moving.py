@@ -90,7 +90,7 @@ def test_what_is_in_the_way_is_told_and_nothing_is_lost(project):
     write(project, "key: river, prompt: A river, output: x/river")
     told = project.run("plan", "m.yaml", "--sandbox").stderr
     assert "1 output name in outputs/sandbox is taken by files of other jobs, or of none: x/river.*." in told
-    assert "→ what was to move there stays where it is" in told
+    assert "→ unless it is that very clip, what was to move there stays where it is" in told
     done = project.apply("m.yaml", code=6)
     assert "b/river.mp4 cannot be moved to x/river.mp4" in done.stderr
     assert "cannot be moved to x/river.mp4: river.mp4 is there and is not ours" in done.stderr
@@ -110,6 +110,11 @@ def test_a_plan_tells_that_apply_will_submit_nothing(project):
     assert "taken by files of other jobs, or of none: b/river.*.\n  → apply submits nothing until" in told
     project.apply("m.yaml", code=2)
     assert stranger.read_bytes() == b"mine"
+    # Where the folder is none, `apply` says so, and a plan nothing untrue.
+    shutil.rmtree(outputs(project))
+    outputs(project).write_bytes(b"no folder")
+    assert "taken" not in project.run("plan", "m.yaml", "--sandbox").stderr
+    assert "outputs/sandbox" in project.apply("m.yaml", code=2).stderr
 
 
 def test_a_clip_that_is_not_there_stops_nothing_and_is_found_again(project):

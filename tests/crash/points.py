@@ -7,7 +7,7 @@ what leaves them is noticed: a point that is not reached fails its test.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -282,9 +282,17 @@ def _opening() -> Iterator[Point]:
     yield each("the writer begins", Statement(r"BEGIN IMMEDIATE", "before"), READS)
 
 
+def _in(scene: str) -> Callable[..., Point]:
+    """Makes points of one scene that are passed twice."""
+
+    def point(name: str, seam: Seam, ways: tuple[str, ...] = READS) -> Point:
+        return Point(name, seam, scene, ways)
+
+    return point
+
+
 def _sending() -> Iterator[Point]:
-    def sent(name: str, seam: Seam, ways: tuple[str, ...] = READS) -> Point:
-        return Point(name, seam, "plain", ways)
+    sent = _in("plain")
 
     yield sent("before a submission", Verb("provider", "submit", "before"))
     # Once: the answer is remembered for the next connection.
@@ -301,8 +309,7 @@ def _sending() -> Iterator[Point]:
 
 
 def _asking() -> Iterator[Point]:
-    def asked(name: str, seam: Seam, ways: tuple[str, ...] = READS) -> Point:
-        return Point(name, seam, "plain", ways)
+    asked = _in("plain")
 
     yield asked("before a query", Verb("provider", "query", "before"))
     yield asked("in the hook of a query", Wire("query", "headers", "after"))
@@ -344,8 +351,7 @@ def _fetching() -> Iterator[Point]:
 
 
 def _making_way() -> Iterator[Point]:
-    def moved(name: str, seam: Seam, ways: tuple[str, ...] = READS) -> Point:
-        return Point(name, seam, "revised", ways)
+    moved = _in("revised")
 
     no_full = (RAISE, KILL, EIO)
     yield moved("before a file gives way", Verb("store", "give_way", "before"))
@@ -368,8 +374,7 @@ def _making_way() -> Iterator[Point]:
 
 
 def _sharing() -> Iterator[Point]:
-    def shared(name: str, seam: Seam, ways: tuple[str, ...] = READS) -> Point:
-        return Point(name, seam, "shared", ways)
+    shared = _in("shared")
 
     yield from _verb("linked", "shared", reads=False)
     yield shared("before a file is shared", Verb("store", "share", "before"))
@@ -379,8 +384,7 @@ def _sharing() -> Iterator[Point]:
 
 
 def _taking_over() -> Iterator[Point]:
-    def locked(name: str, seam: Seam, ways: tuple[str, ...] = READS, turns: int = 2) -> Point:
-        return Point(name, seam, "locked", ways, turns)
+    locked = _in("locked")
 
     yield from _verb("lock_in", "locked", reads=True, turns=1)
     yield from _verb("linked", "locked", reads=False, told=" of a locked task")
@@ -394,8 +398,7 @@ def _taking_over() -> Iterator[Point]:
 
 
 def _relocating() -> Iterator[Point]:
-    def moved(name: str, seam: Seam, ways: tuple[str, ...] = READS) -> Point:
-        return Point(name, seam, "moved", ways)
+    moved = _in("moved")
 
     no_full = (RAISE, KILL, EIO)
     yield from _verb("claim_relocations", "moved", reads=True)

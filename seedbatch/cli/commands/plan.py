@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -147,10 +148,14 @@ def _obstacles(plan: Plan, records: Records | None, settings: Settings) -> list[
     from seedbatch.engine.plan import blocked_moves, foreign_files
     from seedbatch.wiring import taken_names
 
+    if not os.access(
+        settings.output_dir, os.R_OK | os.X_OK
+    ):  # nothing lies there, or `apply` says what is wrong with it
+        return []
     taken = taken_names(settings)
     found = {
         "apply submits nothing until they have other outputs": foreign_files(plan, records, taken),
-        "what was to move there stays where it is": blocked_moves(plan, taken),
+        "unless it is that very clip, what was to move there stays where it is": blocked_moves(plan, taken),
     }
     return [f"{taken_words(ones, settings.output_dir)}.\n  → {so}" for so, ones in found.items() if ones]
 
