@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import marshal
 import os
 import tempfile
@@ -31,6 +32,7 @@ class Spool(Generic[T]):
         self._file: BinaryIO | None = None
         self._end = 0
         self._count = 0
+        self._written = hashlib.sha256()
 
     def __len__(self) -> int:
         return self._count
@@ -68,6 +70,12 @@ class Spool(Generic[T]):
         self._write_block(block)
         self._count += count
 
+    def digest(self) -> str:
+        """Equal for two spools only if they hold equal values: what holds the same may still have another one."""
+        found = self._written.copy()
+        found.update(marshal.dumps([self._pack(one) for one in self._latest]))
+        return found.hexdigest()
+
     def _write(self) -> None:
         for start in range(0, len(self._latest), _BLOCK):
             self._write_block(marshal.dumps([self._pack(one) for one in self._latest[start : start + _BLOCK]]))
@@ -80,6 +88,7 @@ class Spool(Generic[T]):
             written = os.pwrite(self._file.fileno(), block, self._end)
             while written < len(block):
                 written += os.pwrite(self._file.fileno(), block[written:], self._end + written)
+            self._written.update(block)
             self._blocks.append((self._end, len(block)))
             self._end += len(block)
         except OSError as error:

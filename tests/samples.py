@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, Request
 from seedbatch.domain.work import Caps, Submission
@@ -29,7 +31,12 @@ def spec(key: str, *, take: int = 1, address: str = "", prompt: str = "", output
 
 
 def batch(*jobs: JobSpec, name: str = "b", attempts: int = 1) -> BatchSpec:
-    return BatchSpec(name, jobs, attempts=attempts, manifest="m.yaml", digest="0" * 64)
+    return BatchSpec(name, jobs, attempts=attempts, manifest="m.yaml", digest="0" * 64, jobs_digest=jobs_digest(jobs))
+
+
+def jobs_digest(jobs: Iterable[JobSpec]) -> str:
+    """As a loader reckons it: equal only for equal jobs in the same order."""
+    return sha256(repr(tuple(jobs)).encode()).hexdigest()
 
 
 async def claim(

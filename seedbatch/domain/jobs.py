@@ -132,6 +132,7 @@ class BatchSpec:
     digests), `commit` the git commit that they belong to (empty outside a repository) and `dirty` whether the file
     differed from it.
     `renames` are its entries of `moved`, in their order.
+    `jobs_digest` is equal for two batches only if their jobs are, in the same order; empty where nobody reckoned it.
     `repeated` are the hashes of wishes that more than one job has, of all manifests that were read together.
     """
 
@@ -143,6 +144,7 @@ class BatchSpec:
     prices: PriceTable = field(default_factory=PriceTable)
     manifest: str = ""
     digest: str = ""
+    jobs_digest: str = field(default="", repr=False, compare=False)
     repeated: frozenset[int] = field(default=frozenset(), repr=False, compare=False)  # other hashes in each process
     renames: tuple[Rename, ...] = ()
     files: tuple[SourceFile, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections import defaultdict
@@ -10,6 +11,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
+from seedbatch import __version__
 from seedbatch.domain.difference import Change, Difference, Known, Name, Step
 from seedbatch.domain.errors import LedgerDamaged
 from seedbatch.domain.jobs import BatchSpec, JobSpec, Scalar
@@ -31,6 +33,35 @@ def declare(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> 
     forget_wishes(connection, batch_id)
     if batch.budget:
         _check_totals(connection, batch_id)
+    # A million rows are not looked at, where nothing of them has changed since the same was declared.
+    digest = _digest(batch)
+    if not (digest and _is_declared(connection, batch_id, digest)):
+        all_as_wanted = _record_jobs(connection, batch_id, batch, now)
+        if digest and all_as_wanted:  # after the rows, since whatever changes one of them takes it away
+            connection.execute("REPLACE INTO declared (batch_id, digest) VALUES (?, ?)", (batch_id, digest))
+    if batch.prices.rows:
+        _price_the_unpriced(connection, batch_id, batch.prices)
+
+
+def _digest(batch: BatchSpec) -> str:
+    """Equal only for what would make the same rows of a batch; empty where nobody knows."""
+    if not batch.jobs_digest:
+        return ""
+    prices = [(*key, str(row.unit), row.price.micros, row.price.currency) for key, row in batch.prices.rows.items()]
+    return hashlib.sha256(to_json([__version__, batch.name, batch.jobs_digest, prices]).encode()).hexdigest()
+
+
+def _is_declared(connection: sqlite3.Connection, batch_id: int, digest: str) -> bool:
+    found = connection.execute("SELECT 1 FROM declared WHERE batch_id = ? AND digest = ?", (batch_id, digest))
+    return found.fetchone() is not None
+
+
+def _record_jobs(connection: sqlite3.Connection, batch_id: int, batch: BatchSpec, now: datetime) -> bool:
+    """Bring the rows of its jobs to what the manifest says; whether they say all of it from now on.
+
+    They do not while a file lies where an earlier manifest wanted it.
+    """
+    all_as_wanted = True
     ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM jobs")
     described: dict[int, tuple[Any, ...]] = {}
 
@@ -54,6 +85,7 @@ def declare(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> 
         output = step.spec.output
         if step.target is not None and output != step.target.output and lies_there(connection, step.target):
             wanted_at(connection, step.target.job_id, output)
+            all_as_wanted = False
             output = step.target.output
         description = (
             *(step.spec.address, position, output, _named(step.spec.axes), _named(step.spec.vars)),
@@ -73,8 +105,7 @@ def declare(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> 
     before = known_jobs(connection, batch_id, found.kept, last)
     for known in [one for one in before if found.vanished(one)]:
         _stand(connection, known, Standing.ORPHAN, "orphaned", now)
-    if batch.prices.rows:
-        _price_the_unpriced(connection, batch_id, batch.prices)
+    return all_as_wanted
 
 
 def _check_totals(connection: sqlite3.Connection, batch_id: int) -> None:

@@ -519,6 +519,23 @@ WHEN OLD.state = 'pending' AND NEW.state = 'completed' AND NOT EXISTS (
 BEGIN SELECT RAISE(ABORT, 'only files that it shares complete a job that was not sent'); END;
 """
 
+# What all jobs of a batch were declared as, until anything changes a word of one of them.
+_DECLARED: Final = """
+CREATE TABLE declared (
+  batch_id INTEGER PRIMARY KEY REFERENCES batches (id),
+  digest   TEXT NOT NULL CHECK (length(digest) = 64)
+) STRICT;
+CREATE TRIGGER jobs_added AFTER INSERT ON jobs
+BEGIN
+  DELETE FROM declared WHERE batch_id = NEW.batch_id;
+END;
+CREATE TRIGGER jobs_altered AFTER UPDATE OF id, batch_id, base, take, revision, address, standing, position, model,
+  input, fingerprint, price, currency, output, axes, vars, tags, file, line ON jobs
+BEGIN
+  DELETE FROM declared WHERE batch_id IN (OLD.batch_id, NEW.batch_id);
+END;
+"""
+
 
 def _add(name: str, script: str) -> None:
     @migrations(name=name)
@@ -544,3 +561,4 @@ _add("0004_vars", _VARS)
 _add("0005_runs", _RUNS)
 _add("0006_shares", _SHARES)
 _add("0007_views", VIEWS)
+_add("0008_declared", _DECLARED)

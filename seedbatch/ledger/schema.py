@@ -12,6 +12,7 @@ from seedbatch.domain.errors import LedgerDamaged, LedgerNewer
 # As `migrations` holds them. The library that applies them takes longer to import than most readers to answer.
 MIGRATIONS: Final = (
     *("0001_first_tables", "0002_callbacks", "0003_selections", "0004_vars", "0005_runs", "0006_shares", "0007_views"),
+    "0008_declared",
 )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from seedbatch.domain.budget import Budget
 from seedbatch.domain.errors import Problem
-from seedbatch.domain.jobs import BatchSpec, JobSpec, Limits, SourceFile
+from seedbatch.domain.jobs import BatchSpec, Limits, SourceFile
 from seedbatch.domain.money import Money, micros
 from seedbatch.manifest import collisions, sources
 from seedbatch.manifest.ahead import Ahead
@@ -56,7 +56,7 @@ class _Part:
     """One file's share of a batch; what is wrong with it and with its sources, and what is worth knowing."""
 
     document: Document
-    wanted: Collection[Wanted] = ()
+    wanted: Spool[Wanted] = field(default_factory=new_spool)
     wrong: list[Remark] = field(default_factory=list)
     worth: list[Remark] = field(default_factory=list)
     sources: dict[int, sources.Source] = field(default_factory=dict)
@@ -129,7 +129,7 @@ def _part(
         return part
     expansion = Expansion(document.value, document.file, catalogue(), leniency)
     findings = Findings()
-    part.wanted = spool = new_spool()
+    spool = part.wanted
     text = 0
     entries = document.value.get("jobs", ())
     jobs = (
@@ -342,9 +342,11 @@ def _batches(parts: Sequence[_Part], repeated: frozenset[int]) -> Iterator[Batch
         for part in group:
             limits = limits.strictest(_limits(part.document.value.get("limits", {})))
         digests = [part.document.digest for part in group]
+        jobs = Jobs(tuple(part.wanted for part in group))
         yield BatchSpec(
             name=name,
-            jobs=_jobs(group),
+            jobs=tuple(jobs) if len(jobs) < _FEW else jobs,
+            jobs_digest=jobs.digest(),
             limits=limits,
             budget=_budget(group),
             # A retry costs money: a file that does not ask for it is taken at its word.
@@ -363,12 +365,6 @@ def _by_batch(parts: Sequence[_Part]) -> dict[str, list[_Part]]:
     for part in parts:
         groups[part.document.value["batch"]].append(part)
     return groups
-
-
-def _jobs(group: Sequence[_Part]) -> Collection[JobSpec]:
-    """The jobs of a batch's files in turn; where there are many, they stay where they are."""
-    jobs = Jobs(tuple(part.wanted for part in group))
-    return tuple(jobs) if len(jobs) < _FEW else jobs
 
 
 def _limits(named: dict[str, Any]) -> Limits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from seedbatch.spool import Spool
 class Jobs(Collection[JobSpec]):
     """The jobs of several files, one after the other."""
 
-    def __init__(self, parts: Sequence[Collection[Wanted]]) -> None:
+    def __init__(self, parts: Sequence[Spool[Wanted]]) -> None:
         self._parts = parts
 
     def __len__(self) -> int:
@@ -26,6 +27,10 @@ class Jobs(Collection[JobSpec]):
 
     def __contains__(self, job: object) -> bool:
         return any(one == job for one in self)
+
+    def digest(self) -> str:
+        """Equal only for equal jobs in the same order."""
+        return hashlib.sha256("".join(part.digest() for part in self._parts).encode()).hexdigest()
 
 
 def new_spool() -> Spool[Wanted]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.workshop import clips
+from samples import jobs_digest
 
 from seedbatch.domain.errors import Exit
 from seedbatch.engine.happenings import Kind
@@ -14,7 +15,8 @@ PROMPTS = ("one", "two", "three")
 
 def elsewhere():
     batch = clips(*PROMPTS)
-    return replace(batch, jobs=tuple(replace(job, output=f"new/{job.key}") for job in batch.jobs))
+    jobs = tuple(replace(job, output=f"new/{job.key}") for job in batch.jobs)
+    return replace(batch, jobs=jobs, jobs_digest=jobs_digest(jobs))
 
 
 def lying(shop):

@@ -24,6 +24,7 @@ from proof.checker import Violation, check
 from proof.team import Team
 from proof.virtual import Endless, VirtualLoop
 from proof.worlds import NOON, Client, Door, Life, Shelf, Trouble, World
+from samples import jobs_digest
 
 from seedbatch.domain.brake import Brake
 from seedbatch.domain.budget import Budget
@@ -640,7 +641,7 @@ class _Manifest:
             for name in self._names
         )
         batch = BatchSpec("b", jobs, attempts=self._attempts, budget=self._budget, manifest="m.yaml", digest="0" * 64)
-        return [replace(batch, prices=PRICES, renames=tuple(self._renames))]
+        return [replace(batch, prices=PRICES, renames=tuple(self._renames), jobs_digest=jobs_digest(jobs))]
 
 
 def a_spec(key: str, subject: str, edition: int, seconds: int, output: str) -> JobSpec:

@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
@@ -30,6 +31,7 @@ from hypothesis.stateful import (
 from proof.model import HELD, Attempt, Book, Job
 from proof.simulation import PRICES, a_spec, let_go
 from proof.worlds import NOON
+from samples import jobs_digest
 
 from seedbatch.domain.answers import Evidence, MediaKind, StoredFile, TaskReport
 from seedbatch.domain.budget import Budget
@@ -155,7 +157,7 @@ class LedgerMachine(RuleBasedStateMachine):
             a_spec(name, name, edition, seconds, f"b/{name}") for name, (edition, seconds) in self.manifest.items()
         )
         batch = BatchSpec("b", jobs, attempts=3, budget=self.budget, manifest="m.yaml", digest="0" * 64, prices=PRICES)
-        self.do(self.ledger(0).declare(batch, self.now))
+        self.do(self.ledger(0).declare(replace(batch, jobs_digest=jobs_digest(jobs)), self.now))
         self.learn_the_jobs()
         wanted = {name: f"{name}, edition {edition} {seconds}" for name, (edition, seconds) in self.manifest.items()}
         assert {job.name: job.prompt for job in self.book.jobs.values() if job.current} == wanted

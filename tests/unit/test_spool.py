@@ -26,6 +26,15 @@ def test_values_come_back_in_order_as_often_as_they_are_asked_for(count):
         assert list(made) == [(number, f"text {number}") for number in range(count)]
 
 
+@pytest.mark.parametrize("count", [0, 1, 19_999, 20_000, 20_500, MANY])
+def test_spools_with_one_digest_hold_the_same(count):
+    assert spool(count).digest() == spool(count).digest() != spool(count + 1).digest()
+    one, two = spool(count), spool(count)
+    one.add("this")
+    two.add("that")
+    assert one.digest() != two.digest()
+
+
 def test_two_readers_do_not_disturb_each_other_nor_a_writer():
     made = spool(MANY)
     one, two = iter(made), iter(made)

@@ -93,6 +93,36 @@ def test_warnings_of_models_are_told_once(desk):
     assert (warning.line, warning.code) == (5, "model/warning")
 
 
+TWO = "vars: {who: fox}\njobs: [{key: a, prompt: p, tags: [x]}, {key: b, prompt: q, takes: 2}]\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("prompt: p", "prompt: r"),
+        ("key: a", "key: c"),
+        ("tags: [x]", "tags: [y]"),
+        ("takes: 2", "takes: 3"),
+        ("{who: fox}", "{who: hen}"),
+        ("{key: a, prompt: p, tags: [x]}, {key: b, prompt: q, takes: 2}",
+         "{key: b, prompt: q, takes: 2}, {key: a, prompt: p, tags: [x]}"),
+        ("jobs:", 'output: "{{ key }}"\njobs:'),
+        ("vars", "\nvars"),
+    ],
+)  # fmt: skip
+def test_jobs_have_another_digest_when_anything_of_them_differs(desk, before, after):
+    (batch,) = load([desk.write(desk.head + TWO)]).batches
+    (other,) = load([desk.write(desk.head + TWO.replace(before, after))]).batches
+    assert batch.jobs_digest != other.jobs_digest
+
+
+def test_jobs_that_are_the_same_have_one_digest(desk):
+    (batch,) = load([desk.write(desk.head + TWO)]).batches
+    (other,) = load([desk.write(desk.head + TWO + "retry: {attempts: 2}  # tried again\n")]).batches
+    assert other.digest != batch.digest
+    assert other.jobs_digest == batch.jobs_digest
+
+
 def test_very_many_problems_are_counted(desk):
     entries = "".join(f"  - {{key: k{number}, prompt: p, input: {{duration: 99}}}}\n" for number in range(150))
     problems = desk.load(desk.head + "jobs:\n" + entries).problems
