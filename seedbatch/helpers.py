@@ -21,13 +21,17 @@ Work = Callable[[bytes], bytes]
 
 def by_helpers(work: Work, tasks: Iterable[T], pack: Callable[[T], bytes]) -> Iterator[tuple[T, bytes | None]]:
     """Each task with what `work` makes of its bytes, in order; None where no helper did it, and the caller has to."""
-    helpers: Helpers[T] = Helpers(work, pack)
+    helpers: Helpers[T] | None = None
     try:
         for task in tasks:
+            if helpers is None:  # a fork for nothing would be most of the work
+                helpers = Helpers(work, pack)
             yield from helpers.give(task)
-        yield from helpers.rest()
+        if helpers is not None:
+            yield from helpers.rest()
     finally:
-        helpers.close()
+        if helpers is not None:
+            helpers.close()
 
 
 class Helpers(Generic[T]):

@@ -30,6 +30,14 @@ def told(script: str, *arguments: object, code: int = 0) -> list[str]:
     return done.stdout.splitlines()
 
 
+def test_nobody_is_forked_for_nothing():
+    script = """
+assert list(by_helpers(lambda task: task, (), bytes)) == []
+assert not forks
+"""
+    told(script)
+
+
 def test_results_come_in_order_from_other_processes():
     script = """
 work = lambda task: task * 2 + b" " + str(os.getpid()).encode()
@@ -217,8 +225,7 @@ JOBS = "".join(f"  - {{key: s{number}, prompt: text {number}}}\n" for number in 
 FOLLOWING = {
     "nothing": ("", True),
     "a budget": ("budget: {max_jobs: 5}\n", True),
-    # Its rows have helpers of their own.
-    "a source": ('sources: [{csv: rows.csv, key: "{{ id }}", prompt: p}]\n', False),
+    "a source": ('sources: [{csv: rows.csv, key: "{{ id }}", prompt: p}]\n', True),
     "a comment": ("# the end\n...\n", True),
     "an output": ('output: "x/{{ key }}"\n', False),
     "vars": ("vars: {style: film}\n", False),
