@@ -110,6 +110,12 @@ def test_a_plan_tells_that_apply_will_submit_nothing(project):
     assert "taken by files of other jobs, or of none: b/river.*.\n  → apply submits nothing until" in told
     project.apply("m.yaml", code=2)
     assert stranger.read_bytes() == b"mine"
+    # Of the folder that `apply` is given.
+    approving = project.run(
+        "plan", "m.yaml", "--sandbox", "--output-dir", "other place", "--out", "approved.plan"
+    ).stderr
+    assert "taken" not in approving
+    assert "seedbatch apply approved.plan --output-dir 'other place' --sandbox" in approving
     # Where the folder is none, `apply` says so, and a plan nothing untrue.
     shutil.rmtree(outputs(project))
     outputs(project).write_bytes(b"no folder")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @options.manifests
 @options.place
 @options.selection
+@options.output_dir
 @options.prices
 @options.ceilings
 @options.leniency
@@ -58,6 +59,7 @@ def command(
     selects: tuple[str, ...],
     excludes: tuple[str, ...],
     picks: Path | None,
+    output_dir: Path | None,
     prices: Path | None,
     max_jobs: int | None,
     max_cost: str | None,
@@ -96,7 +98,7 @@ def command(
     from seedbatch.wiring import identity_of, open_records, refuse_a_lost_ledger
 
     refuse_plan_files(paths)
-    settings = options.settings_of(ledger=ledger, sandbox=sandbox, prices=prices, shared=shared)
+    settings = options.settings_of(ledger=ledger, sandbox=sandbox, output_dir=output_dir, prices=prices, shared=shared)
     terms = Terms(
         *(tuple(map(str, paths)), selects, excludes),
         *(allow_unknown_model, allow_large_matrix, retry_failed, not no_reuse),
@@ -131,7 +133,7 @@ def command(
     digest = None
     if out is not None:
         digest = write_plan_file(out, plan, terms, batches, identity)
-        say(f"Wrote {out}, digest {digest}.\n  → carry it out with: {_apply(out, settings)}")
+        say(f"Wrote {out}, digest {digest}.\n  → carry it out with: {_apply(out, settings, output_dir)}")
     if form == "text":
         _print(plan, coming, verbose=verbose)
     elif form == "json":
@@ -175,5 +177,6 @@ def _print(plan: Plan, coming: Forecast, *, verbose: bool) -> None:
         click.echo(fitted(line, sys.stdout))
 
 
-def _apply(out: Path, settings: Settings) -> str:
-    return f"{shlex.join(['seedbatch', 'apply', str(out)])}{options.place_flags(settings)}"
+def _apply(out: Path, settings: Settings, output_dir: Path | None) -> str:
+    folder = [] if output_dir is None else ["--output-dir", str(output_dir)]
+    return f"{shlex.join(['seedbatch', 'apply', str(out), *folder])}{options.place_flags(settings)}"
