@@ -118,10 +118,6 @@ class Store(Protocol):
         """Remove the name `path` (and its sidecar's) that `give_way` left behind, once the ledger knows the new one."""
         ...
 
-    def taken(self, outputs: Iterable[str]) -> list[str]:
-        """Those of the relative paths without extension at which a file already lies."""
-        ...
-
 
 class SubmitLedger(Protocol):
     """What the submit role asks of the ledger."""

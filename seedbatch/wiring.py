@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
@@ -104,9 +105,9 @@ def sandbox_file(settings: Settings) -> Path:
 
 def taken_names(settings: Settings) -> Callable[[Iterable[str]], list[str]]:
     """Tells at which output names files lie already."""
-    from seedbatch.artifacts import ArtifactStore
+    from seedbatch.artifacts import shelf
 
-    return ArtifactStore(settings.output_dir).taken
+    return partial(shelf.taken, settings.output_dir)
 
 
 def shared_files(settings: Settings) -> Callable[[LockedFile], str | None]:
@@ -123,9 +124,9 @@ def check_output(settings: Settings) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    from seedbatch.artifacts import ArtifactStore
+    from seedbatch.artifacts import shelf
 
-    ArtifactStore(settings.output_dir).check()
+    shelf.check(settings.output_dir)
 
 
 @asynccontextmanager
@@ -135,7 +136,7 @@ async def open_plant(settings: Settings, key: Secret) -> AsyncIterator[Plant]:
     Raises:
         LedgerError: the ledger cannot be used.
     """
-    from seedbatch.artifacts import ArtifactStore
+    from seedbatch.artifacts.store import ArtifactStore
     from seedbatch.ledger.sqlite import SqliteLedger
     from seedbatch.provider.http import MaxApi
 

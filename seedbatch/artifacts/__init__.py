@@ -1,3 +1,0 @@
-from seedbatch.artifacts.store import ArtifactStore
-
-__all__ = ["ArtifactStore"]

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import os
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -213,18 +213,6 @@ class ArtifactStore:
             OSError: the folder cannot be written.
         """
         await asyncio.get_running_loop().run_in_executor(self._workers, shelf.release, self._root, path)
-
-    def taken(self, outputs: Iterable[str]) -> list[str]:
-        """Those of the relative paths without extension at which a file already lies; see `Store.taken`."""
-        return shelf.taken(self._root, outputs)
-
-    def check(self) -> None:
-        """Make the output folder and try to write there.
-
-        Raises:
-            UsageError: it cannot be made or written; nothing was submitted yet.
-        """
-        shelf.check(self._root)
 
 
 class _Pace:

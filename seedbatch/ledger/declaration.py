@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from seedbatch import __version__
 from seedbatch.domain.difference import Change, Difference, Known, Name, Step
@@ -23,6 +22,7 @@ from seedbatch.domain.states import JobState
 from seedbatch.ledger.attempts import reduce_to_surcharge
 from seedbatch.ledger.check import wrong_totals_of_batch
 from seedbatch.ledger.relocations import forget_wishes, lies_there, wanted_at
+from seedbatch.ledger.revisions import DESCRIPTION, described_revisions, known_jobs
 from seedbatch.ledger.rows import note, to_json
 from seedbatch.ledger.sharing import unshare
 
@@ -68,11 +68,11 @@ def _record_jobs(connection: sqlite3.Connection, batch_id: int, batch: BatchSpec
     def look(names: Sequence[Name]) -> list[Known]:
         described.clear()
         known: list[Known] = []
-        for row in _revisions(connection, batch_id, names, described=True):
+        for one, description in described_revisions(connection, batch_id, names):
             # What was there before: a job that were named twice would otherwise be taken for an edit of itself.
-            if row[0] <= last:
-                known.append(_known(row[:_DESCRIBED_FROM]))
-                described[row[0]] = row[_DESCRIBED_FROM:]
+            if one.job_id <= last:
+                known.append(one)
+                described[one.job_id] = description
         return known
 
     found = Difference(batch.jobs, look, batch.renames)
@@ -121,64 +121,6 @@ def _check_totals(connection: sqlite3.Connection, batch_id: int) -> None:
         )
 
 
-_KNOWN: Final = (
-    "jobs.id, base, take, revision, standing, state, fingerprint,"
-    " EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id), output"
-)
-_DESCRIBED_FROM: Final = 9
-_LAST: Final = 2**63 - 1
-# What a manifest says of a job beside its request: it may change at no cost.
-_DESCRIPTION: Final = "address, position, output, axes, vars, tags, file, line, price, currency"
-
-
-# Looking a word up is quicker than asking the enum for it, a million times.
-_STANDINGS: Final = {str(standing): standing for standing in Standing}
-_STATES: Final = {str(state): state for state in JobState}
-
-
-def known_jobs(
-    connection: sqlite3.Connection, batch_id: int, besides: Container[int], last: int = _LAST
-) -> Iterator[Known]:
-    """The recorded revisions of a batch up to the row `last`, without the current ones in `besides`."""
-    current = connection.execute(
-        "SELECT id FROM jobs WHERE batch_id = ? AND standing = 'current' AND id <= ?", (batch_id, last)
-    )
-    others = [job_id for (job_id,) in current if job_id not in besides]
-    rows = connection.execute(
-        f"SELECT {_KNOWN} FROM jobs WHERE batch_id = ? AND id <= ?"  # noqa: S608 - ours
-        " AND (standing <> 'current' OR id IN (SELECT value FROM json_each(?)))",
-        (batch_id, last, to_json(others)),
-    )
-    return map(_known, rows)
-
-
-def revisions(connection: sqlite3.Connection, batch_id: int, names: Iterable[Name]) -> list[Known]:
-    """All recorded revisions of the jobs with these bases and takes."""
-    return [_known(row) for row in _revisions(connection, batch_id, names)]
-
-
-def _revisions(
-    connection: sqlite3.Connection, batch_id: int, names: Iterable[Name], *, described: bool = False
-) -> Iterator[tuple[Any, ...]]:
-    columns = f"{_KNOWN}, {_DESCRIPTION}" if described else _KNOWN
-    # Nearly all have the same take, and names that are nothing but text are found in half the time.
-    by_take: defaultdict[int, list[str]] = defaultdict(list)
-    for base, take in names:
-        by_take[take].append(base)
-    for take, bases in by_take.items():
-        yield from connection.execute(
-            f"SELECT {columns} FROM json_each(?) AS name"  # noqa: S608 - ours
-            " CROSS JOIN jobs ON batch_id = ? AND base = name.value AND take = ?",
-            (to_json(bases), batch_id, take),
-        )
-
-
-def _known(row: tuple[Any, ...]) -> Known:
-    job_id, base, take, revision, standing, state, fingerprint, tried, output = row
-    stands, at = _STANDINGS[standing], _STATES[state]
-    return Known(job_id, base, take, revision, stands, at, fingerprint, bool(tried), output)
-
-
 def _batch_row(connection: sqlite3.Connection, batch: BatchSpec, now: datetime) -> int:
     ((batch_id,),) = connection.execute(
         'INSERT INTO batches (name, manifest, digest, "commit", dirty, tries, max_jobs, max_cost, currency,'
@@ -218,7 +160,7 @@ def _insert(
 ) -> None:
     spec = step.spec
     ((job_id,),) = connection.execute(
-        f"INSERT INTO jobs (batch_id, base, take, revision, {_DESCRIPTION}, standing, state, model, input,"  # noqa: S608
+        f"INSERT INTO jobs (batch_id, base, take, revision, {DESCRIPTION}, standing, state, model, input,"  # noqa: S608
         " fingerprint, created_at, updated_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'current', 'pending', ?, ?, ?, ?, ?) RETURNING id",
         (

@@ -40,11 +40,11 @@ from seedbatch.domain.runs import Move, RecordedRun
 from seedbatch.domain.selection import Choice
 from seedbatch.domain.states import FailureClass, JobState
 from seedbatch.ledger import biography, changes, runs
-from seedbatch.ledger.declaration import known_jobs, revisions
 from seedbatch.ledger.histories import histories
 from seedbatch.ledger.locked import delivered
 from seedbatch.ledger.moves import moves
 from seedbatch.ledger.progress import progress
+from seedbatch.ledger.revisions import known_jobs, revisions
 from seedbatch.ledger.rows import to_json
 from seedbatch.ledger.schema import check_schema, is_older
 from seedbatch.ledger.selecting import selected

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from acceptance.conftest import HEADER
 
 from seedbatch import __version__
 from seedbatch.cli.group import COMMANDS, LazyGroup
@@ -31,14 +32,23 @@ def test_completion_imports_nothing_heavy(monkeypatch):
     assert imported([]) == []
 
 
-def imported(arguments):
+@pytest.mark.parametrize(
+    ("command", "needed"),
+    [("status", []), ("list", []), ("show river", []), ("plan m.yaml", ["jsonschema_rs", "yaml"])],
+)
+def test_who_only_reads_imports_nothing_of_what_writes_and_fetches(project, command, needed):
+    project.apply(project.write("m.yaml", HEADER.format(batch="b") + "  - {key: river, prompt: A river}\n"))
+    assert imported([*command.split(), "--sandbox"], project.folder) == needed
+
+
+def imported(arguments, folder=None):
     program = (
         "import sys, atexit;"
         f"atexit.register(lambda: print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules]));"
         f"sys.argv = ['seedbatch', *{arguments!r}];"
         "from seedbatch.cli import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
     return json.loads(re.search(r"^HEAVY (.*)$", done.stdout, flags=re.MULTILINE).group(1).replace("'", '"'))
 
 

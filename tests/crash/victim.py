@@ -31,7 +31,7 @@ from forge import enter
 import seedbatch.ledger.writer
 import seedbatch.sandbox.encode
 import seedbatch.wiring
-from seedbatch.artifacts import ArtifactStore
+from seedbatch.artifacts.store import ArtifactStore
 from seedbatch.cli import main
 from seedbatch.ledger.sqlite import SqliteLedger
 from seedbatch.ports import Ledger

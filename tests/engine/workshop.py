@@ -15,7 +15,7 @@ from typing import Any
 
 from samples import batch, spec
 
-from seedbatch.artifacts import ArtifactStore
+from seedbatch.artifacts.store import ArtifactStore
 from seedbatch.domain.jobs import BatchSpec, Limits
 from seedbatch.domain.secret import Secret
 from seedbatch.domain.states import LIVE, TRANSITIONS, JobState

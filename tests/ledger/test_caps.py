@@ -755,6 +755,28 @@ async def test_what_a_reader_is_told_is_what_a_claim_goes_by(ledger, records, pl
     assert (accounts.exposure, accounts.unpriced) == ((usd(28),), 1)
     seen = accounts.moderation
     assert (seen.violations, seen.in_flight, seen.finished, seen.rejected) == (1, 2, 1, 1)
+    assert accounts.running == {"b": Spent(1, {"USD": 25}, 0), "other": Spent(1, {}, 1)}
+    assert accounts.in_doubt == {}
+    one, other = found.submissions[1:]
+    await ledger.doubted(one.attempt_id, "no answer", Evidence(), NOON)
+    await ledger.declare(wanted(job("idle"), name="idle"), NOON)
+    accounts = records.accounts(NOON)
+    assert accounts.running == {"other": Spent(1, {}, 1)}
+    assert accounts.in_doubt == {"b": Spent(1, {"USD": 25}, 0)}
+    assert accounts.batches["idle"] == Spent()
+    await ledger.not_sent(other.attempt_id, "refused", NOON, NOON)
+    assert records.accounts(NOON).running == {}
+
+
+async def test_a_run_is_told_of_its_own_batches_alone(ledger, records):
+    await ledger.declare(wanted(*jobs(1), price=25), NOON)
+    await ledger.declare(wanted(*jobs(1), name="other"), NOON)
+    await claim(ledger, 2)
+    accounts = records.progress(NOON, ["other"]).accounts
+    assert accounts.batches == accounts.running == {"other": Spent(1, {}, 1)}
+    assert accounts.budgets == {"other": Budget()}
+    assert {*records.progress(NOON).accounts.batches} == {"b", "other"}
+    assert {*records.progress(NOON, []).accounts.batches} == set()
 
 
 # -- whatever happens ---------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from seedbatch.ledger.locks import Owner, WriteLock, is_dead
+from seedbatch.ledger.locks import Owner, Turn, WriteLock, is_dead, lives
 
 OWNER = """
 import signal, sys
@@ -35,6 +35,14 @@ lock = WriteLock(Path(sys.argv[1]))
 with lock.held():
     print("held", flush=True)
     signal.pause()
+"""
+TURN = """
+import signal, sys
+from pathlib import Path
+from seedbatch.ledger.locks import Turn
+
+turn = Turn(Path(sys.argv[1]))
+print(turn.take(), turn.take(), flush=True)
 """
 WAIT = "signal.pause()"
 CHILD = """
@@ -288,8 +296,88 @@ def test_asking_leaves_no_handle_open(owners, alive):
         if not alive:
             process.wait()
         handles = open_handles()
+        assert lives(owners, owner) is alive
         assert is_dead(owners, owner) is not alive
         assert open_handles() == handles
+
+
+def test_who_only_reads_sees_who_lives_and_removes_nothing(owners):
+    with running(OWNER + WAIT, owners) as process:
+        owner = line(process)
+        stop(process)
+        assert lives(owners, owner)
+        assert lives(owners, owner)
+        process.kill()
+        process.wait()
+    assert not lives(owners, owner)
+    assert not lives(owners, owner)
+    assert [path.name for path in owners.iterdir()] == [owner]
+    assert not lives(owners, "0123456789abcdef")
+
+
+def test_two_readers_do_not_take_each_other_for_who_they_ask_about(owners):
+    with running(OWNER, owners) as process:
+        owner = line(process)
+        process.wait()
+    other = os.open(owners / owner, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_SH)
+    assert not lives(owners, owner)
+    os.close(other)
+
+
+def test_a_mark_need_not_be_writable_to_be_read(owners):
+    owner = Owner(owners)
+    (owners / owner.id).chmod(0o400)
+    assert lives(owners, owner.id)
+    owner.close()
+    assert not lives(owners, owner.id)
+
+
+def test_a_turn_is_one_processs_until_it_ends_or_gives_it_back(tmp_path):
+    mine = Turn(tmp_path)
+    handles = open_handles()
+    with running(TURN + WAIT, tmp_path) as process:
+        assert line(process) == "True True"  # what is taken stays taken
+        during = open_handles()
+        assert not mine.take()
+        assert open_handles() == during
+        mine.close()  # nothing of theirs
+        assert not mine.take()
+        process.kill()
+        process.wait()
+    assert mine.take()
+    assert mine.take()
+    assert open_handles() == handles + 1
+    with running(TURN, tmp_path) as process:
+        assert line(process) == "False False"
+    mine.close()
+    mine.close()
+    assert open_handles() == handles
+    with running(TURN, tmp_path) as process:
+        assert line(process) == "True True"
+
+
+def test_a_child_that_outlives_its_parent_does_not_keep_the_turn(tmp_path):
+    mine = Turn(tmp_path)
+    with running(TURN + CHILD + WAIT, tmp_path) as process:
+        assert line(process) == "True True"
+        child = int(line(process))
+        process.kill()
+        process.wait()
+        os.kill(child, 0)
+        assert mine.take()
+        os.kill(child, signal.SIGKILL)
+    mine.close()
+
+
+def test_the_first_handle_of_a_process_may_be_a_turn(tmp_path):
+    """Handle 0 is one like any other, where the standard input was closed."""
+    program = (
+        "import os, sys\nfrom pathlib import Path\nfrom seedbatch.ledger.locks import Turn\n"
+        "os.close(0)\nturn = Turn(Path(sys.argv[1]))\nprint(turn.take(), turn.take())\nturn.close()\n"
+        "try:\n    os.fstat(0)\nexcept OSError:\n    print('closed')\n"
+    )
+    assert answer(program, tmp_path) == ["True True", "closed"]
 
 
 def test_owners_share_a_folder_and_no_name(owners):

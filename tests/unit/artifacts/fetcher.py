@@ -19,7 +19,7 @@ from typing import Any
 
 from forge import enter
 
-from seedbatch.artifacts import ArtifactStore
+from seedbatch.artifacts.store import ArtifactStore
 from seedbatch.domain.answers import MediaKind
 from seedbatch.domain.work import Download
 

@@ -31,7 +31,7 @@ from result_host import (
     webp,
 )
 
-from seedbatch.artifacts import ArtifactStore
+from seedbatch.artifacts.store import ArtifactStore
 from seedbatch.domain.answers import CannotStore, FetchLater, FetchRefused, FetchResult, Gone, MediaKind, StoredFile
 
 CLIP = mp4()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from result_host import Host, moved, mp4, plain, wanted
 from yarl import URL
 
-from seedbatch.artifacts import ArtifactStore, guard
+from seedbatch.artifacts import guard
+from seedbatch.artifacts.store import ArtifactStore
 from seedbatch.domain.answers import FetchLater, FetchRefused, StoredFile
 
 PRIVATE = [

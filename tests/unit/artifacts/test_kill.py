@@ -20,7 +20,7 @@ import pytest
 from forge import Forge
 from result_host import Host, child, ended, mp4, plain, tree, wanted
 
-from seedbatch.artifacts import ArtifactStore
+from seedbatch.artifacts.store import ArtifactStore
 from seedbatch.domain.answers import CannotStore, FetchLater, StoredFile
 
 CLIP = mp4(400_000)

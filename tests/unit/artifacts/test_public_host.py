@@ -17,7 +17,7 @@ import asyncio, ssl, sys, tempfile
 from pathlib import Path
 import trustme
 from result_host import Host, listening, moved, mp4, plain, wanted
-from seedbatch.artifacts import ArtifactStore
+from seedbatch.artifacts.store import ArtifactStore
 
 async def main():
     authority = trustme.CA()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from result_host import Host, mp4, plain, tree, wanted
 
-from seedbatch.artifacts import ArtifactStore, folder, names, shelf
+from seedbatch.artifacts import folder, names, shelf
+from seedbatch.artifacts.store import ArtifactStore
 from seedbatch.domain.answers import CannotStore, StoredFile
 from seedbatch.domain.errors import UsageError
 
@@ -82,7 +83,7 @@ async def test_what_is_not_ours_is_never_touched(store: ArtifactStore, host: Hos
     assert name in answer.cause
     assert (root / "batch" / name).lstat() == before
     assert [path.name for path in (root / "batch").iterdir()] == [name]
-    assert store.taken(["batch/river", "batch/other"]) == ["batch/river"]
+    assert shelf.taken(root, ["batch/river", "batch/other"]) == ["batch/river"]
 
 
 @pytest.mark.parametrize("name", ["river.mp4", "river.json"])
@@ -109,7 +110,7 @@ async def test_no_name_leaves_the_folder(store: ArtifactStore, host: Host, root:
     assert host.asked == []
     assert tree(root.parent) == set()
     with pytest.raises(ValueError, match=r"."):
-        store.taken([name])
+        shelf.taken(root, [name])
 
 
 async def test_a_long_name_is_a_plain_failure(store: ArtifactStore, host: Host, root: Path):
@@ -136,7 +137,7 @@ async def test_a_folder_that_is_a_link_is_not_entered(
     assert isinstance(answer, CannotStore)
     assert "batch: is no folder but a file or a symbolic link" in answer.cause
     assert list(other.iterdir()) == []
-    assert store.taken(["batch/river"]) == ["batch/river"]
+    assert shelf.taken(root, ["batch/river"]) == ["batch/river"]
 
 
 async def test_a_root_that_is_a_link_is_the_users_choice(host: Host, root: Path, tmp_path: Path):
@@ -201,24 +202,28 @@ async def test_giving_way_overwrites_nothing(store: ArtifactStore, host: Host, r
 
 
 def test_taken(root: Path):
-    store = ArtifactStore(root)
-    assert store.taken(["a", "b/c"]) == []
+    assert shelf.taken(root, ["a", "b/c"]) == []
     (root / "b").mkdir(parents=True)
     for name in ("a.mp4", "b/c.json", "b/d.txt", "River.MOV", "River.mov", "e.rev1.mp4", ".a.1.part"):
         (root / name).write_text("{}")
-    assert store.taken(["b/c", "a", "x", "b/d", "e", "river", "a/b", "a.mp4/b"]) == ["b/c", "a", "river", "a.mp4/b"]
+    assert shelf.taken(root, ["b/c", "a", "x", "b/d", "e", "river", "a/b", "a.mp4/b"]) == [
+        "b/c",
+        "a",
+        "river",
+        "a.mp4/b",
+    ]
 
 
 async def test_a_sidecar_whose_artifact_is_gone_takes_nothing(store: ArtifactStore, host: Host, root: Path):
     await store.fetch(wanted(host.url()))
-    assert store.taken(["batch/river"]) == ["batch/river"]
+    assert shelf.taken(root, ["batch/river"]) == ["batch/river"]
     (root / "batch/river.mp4").unlink()
-    assert store.taken(["batch/river"]) == []
+    assert shelf.taken(root, ["batch/river"]) == []
 
 
 def test_check_makes_the_folder_and_leaves_it_empty(root: Path):
-    ArtifactStore(root / "a/b").check()
-    ArtifactStore(root / "a/b").check()
+    shelf.check(root / "a/b")
+    shelf.check(root / "a/b")
     assert list((root / "a/b").iterdir()) == []
 
 
@@ -226,7 +231,7 @@ def test_check_tells_a_file_in_the_way(root: Path):
     root.write_text("")
     for path in (root, root / "below"):
         with pytest.raises(UsageError, match="a file is in the way"):
-            ArtifactStore(path).check()
+            shelf.check(path)
 
 
 def test_check_tells_a_folder_that_cannot_be_written(root: Path):
@@ -235,7 +240,7 @@ def test_check_tells_a_folder_that_cannot_be_written(root: Path):
         root.chmod(0o500)
     try:
         with pytest.raises(UsageError, match=r"cannot be written: (Read-only|Permission)"):
-            ArtifactStore(root).check()
+            shelf.check(root)
     finally:
         subprocess.run(["umount", root], check=False, capture_output=True)
 

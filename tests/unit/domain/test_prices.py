@@ -37,6 +37,14 @@ def test_a_resolutions_own_row_beats_the_models():
     assert prices.row(FAST, {"resolution": 480}) is general
 
 
+def test_the_row_is_of_what_is_charged():
+    sd, full = row(Unit.CLIP, 1, resolution="480p"), row(Unit.CLIP, 2, resolution="1080p")
+    rows = {(one.model, one.resolution): one for one in (sd, full)}
+    prices = PriceTable(rows, charged=lambda model, params: {"resolution": "1080p"} if model == FAST else params)
+    assert prices.row(FAST, {"resolution": "480p"}) is full
+    assert prices.price(FAST, {"resolution": "480p"}) == usd(2)
+
+
 def test_a_resolution_that_no_row_names_has_no_price():
     prices = table(row(Unit.CLIP, resolution="480p"))
     assert prices.price(FAST, {"resolution": "720p"}) is None
