@@ -47,7 +47,7 @@ print(turn.take(), turn.take(), flush=True)
 WAIT = "signal.pause()"
 CHILD = """
 import subprocess
-child = subprocess.Popen([sys.executable, "-c", "input()"], close_fds=False)
+child = subprocess.Popen([sys.executable, "-c", "input()"], close_fds=False, stderr=subprocess.DEVNULL)
 print(child.pid, flush=True)
 """
 
@@ -372,12 +372,36 @@ def test_a_child_that_outlives_its_parent_does_not_keep_the_turn(tmp_path):
 
 def test_the_first_handle_of_a_process_may_be_a_turn(tmp_path):
     """Handle 0 is one like any other, where the standard input was closed."""
-    program = (
-        "import os, sys\nfrom pathlib import Path\nfrom seedbatch.ledger.locks import Turn\n"
-        "os.close(0)\nturn = Turn(Path(sys.argv[1]))\nprint(turn.take(), turn.take())\nturn.close()\n"
-        "try:\n    os.fstat(0)\nexcept OSError:\n    print('closed')\n"
-    )
-    assert answer(program, tmp_path) == ["True True", "closed"]
+    turn = Turn(tmp_path)
+    handles = open_handles()
+    aside = os.dup(0)
+    os.close(0)
+    try:
+        assert turn.take()
+        assert turn.take()
+        assert os.path.samestat(os.fstat(0), tmp_path.stat())
+        assert open_handles() == handles + 1
+        turn.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(0)
+    finally:
+        os.dup2(aside, 0)
+        os.close(aside)
+
+
+def test_no_child_gets_a_turn(tmp_path, monkeypatch):
+    real, inherited = os.open, []
+
+    def watched(*arguments):
+        handle = real(*arguments)
+        inherited.append(handle)
+        return handle
+
+    monkeypatch.setattr(os, "open", watched)
+    turn = Turn(tmp_path)
+    assert turn.take()
+    assert [fcntl.fcntl(handle, fcntl.F_GETFD) & fcntl.FD_CLOEXEC for handle in inherited] == [fcntl.FD_CLOEXEC]
+    turn.close()
 
 
 def test_owners_share_a_folder_and_no_name(owners):
