@@ -81,9 +81,12 @@ def _accept(connection: sqlite3.Connection, by: str, now: datetime) -> None:
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("DELETE FROM totals")
     connection.execute(f"INSERT INTO totals (scope, currency, count, exposure) {totals_counted_anew(connection)}")
-    if {"labels", "counts"} <= tables(connection):  # a ledger that an older seedbatch made has neither
+    there = tables(connection)  # a ledger that an older seedbatch made has fewer
+    if {"labels", "counts"} <= there:
         relabel(connection)
         recount(connection)
+    if "declared" in there:  # no trigger sees what changes a file, or a row while triggers are off
+        connection.execute("DELETE FROM declared")
     _tell_stories_to_the_end(connection, by, now)
     facts = {"accepted_at": stamp(now), "accepted_by": by, "migrations": migrations_checksum(connection)}
     connection.executemany(

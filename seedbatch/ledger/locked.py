@@ -21,7 +21,7 @@ from seedbatch.domain.locked import Found, Locked, LockedFile
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.states import JobState
 from seedbatch.domain.work import JobName, Share, SharedFile
-from seedbatch.ledger.artifacts import keep
+from seedbatch.ledger.artifacts import keep, lies_at
 from seedbatch.ledger.attempts import accepted, ended_elsewhere, offered_somewhere
 from seedbatch.ledger.chosen import Among, only
 from seedbatch.ledger.rows import move, scope_names, to_json
@@ -147,6 +147,7 @@ def adopt(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFile
     for shared, file in zip(one.files, files, strict=True):
         offered_somewhere(connection, attempt_id, shared.position)
         keep(connection, one.job_id, attempt_id, shared.position, folder, file, now)
+        lies_at(connection, one.job_id, shared.position, file.path)
     data = {**told, "paths": [file.path for file in files]}
     move(connection, one.job_id, JobState.COMPLETED, now, "reused", attempt_id=attempt_id, data=data)
     return True

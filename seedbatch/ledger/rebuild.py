@@ -27,7 +27,7 @@ from seedbatch.domain.fingerprint import fingerprint
 from seedbatch.domain.moments import moment, stamp
 from seedbatch.domain.states import JobState
 from seedbatch.ledger import words
-from seedbatch.ledger.artifacts import keep
+from seedbatch.ledger.artifacts import keep, lies_at
 from seedbatch.ledger.attempts import accepted, doubt, ended_elsewhere, offered_somewhere
 from seedbatch.ledger.emergency import EmergencyRecord, Slot, emergency_path, recover
 from seedbatch.ledger.locks import WriteLock, is_dead
@@ -337,8 +337,11 @@ def _carry_over(path: Path, found: Found, folder: str, now: datetime) -> tuple[d
         connection.execute("BEGIN IMMEDIATE")
         before = _attempts(connection)
         lying = {(clip.task_id, clip.position, clip.path) for clip in found.clips if clip.whole}
-        for task in tasks:
-            _follow(connection, task, lying, folder, now)
+        # Of several copies of a file that is not where it was, the one with the shortest path.
+        for clip in sorted(found.clips, key=lambda clip: (len(clip.path), clip.path)):
+            _follow(connection, clip, _of_this_job(connection, clip), lying, folder, now)
+        for clip in [clip for task in tasks for clip in task.clips]:
+            _follow(connection, clip, _of_this_task(connection, clip), lying, folder, now)
         for task in tasks:
             fates[task.facts.task_id] = _record(connection, task, folder, now)
         mark, missing = _begin_anew(connection, found.clips, outside, _attempts(connection) - before)
@@ -390,22 +393,47 @@ def _attempts(connection: sqlite3.Connection) -> int:
     return int(count)
 
 
+_ASIDE: Final = re.compile(r"\.rev\d+(\.try\d+)?$")  # what gave way to another file
+_ARTIFACT: Final = (
+    "SELECT f.id, f.job_id, f.folder, f.path,"
+    " f.attempt_id = (SELECT max(attempt_id) FROM artifacts WHERE job_id = j.id)"
+    " FROM artifacts f JOIN attempts a ON a.id = f.attempt_id JOIN jobs j ON j.id = f.job_id"
+    " JOIN batches b ON b.id = j.batch_id WHERE a.task_id = ? AND f.position = ?"
+)
+
+
+def _of_this_job(connection: sqlite3.Connection, clip: Clip) -> tuple[Any, ...] | None:
+    """The row of a file of the job that its sidecar names: several may share a task."""
+    row: tuple[Any, ...] | None = connection.execute(
+        f"{_ARTIFACT} AND b.name = ? AND j.base = ? AND j.take = ?",
+        (clip.task_id, clip.position, clip.batch, clip.base, clip.take),
+    ).fetchone()
+    return row
+
+
+def _of_this_task(connection: sqlite3.Connection, clip: Clip) -> tuple[Any, ...] | None:
+    """The row of a file whose job had another name, if there is but one of its task."""
+    rows = connection.execute(_ARTIFACT, (clip.task_id, clip.position)).fetchall()
+    return rows[0] if len(rows) == 1 else None
+
+
 def _follow(
-    connection: sqlite3.Connection, task: Task, lying: Container[tuple[str, int, str]], folder: str, now: datetime
+    connection: sqlite3.Connection,
+    clip: Clip,
+    row: tuple[Any, ...] | None,
+    lying: Container[tuple[str, int, str]],
+    folder: str,
+    now: datetime,
 ) -> None:
-    """Files that were moved since the copy was made, before others claim their paths."""
-    for clip in task.clips:
-        row = connection.execute(
-            "SELECT f.id, f.job_id, f.folder, f.path FROM artifacts f JOIN attempts a ON a.id = f.attempt_id"
-            " WHERE a.task_id = ? AND f.position = ?",
-            (clip.task_id, clip.position),
-        ).fetchone()
-        if row is None or not clip.whole or row[2:] == (folder, clip.path):
-            continue
-        stays = row[2] == folder and (clip.task_id, clip.position, row[3]) in lying
-        if not stays:
-            _make_way(connection, folder, clip.path, now)
-            _rename(connection, row, folder, clip.path, now)
+    """A file that was moved since the copy was made, before others claim its path."""
+    if row is None or not clip.whole or row[2:4] == (folder, clip.path):
+        return
+    if row[2] == folder and (clip.task_id, clip.position, row[3]) in lying:
+        return  # it stays
+    _make_way(connection, folder, clip.path, now)
+    _rename(connection, row[:4], folder, clip.path, now)
+    if row[4] and not _ASIDE.search(clip.path.rpartition(".")[0]):
+        lies_at(connection, row[1], clip.position, clip.path)
 
 
 def _make_way(connection: sqlite3.Connection, folder: str, path: str, now: datetime) -> None:

@@ -20,7 +20,7 @@ from seedbatch.domain.moments import stamp
 from seedbatch.domain.records import Paid, Sharer
 from seedbatch.domain.states import JobState
 from seedbatch.domain.work import JobName, Share, SharedFile
-from seedbatch.ledger.artifacts import keep, lies_for_another
+from seedbatch.ledger.artifacts import keep, lies_at, lies_for_another
 from seedbatch.ledger.chosen import Among, only
 from seedbatch.ledger.rows import move, note, scope_names, to_json
 from seedbatch.ledger.sidecars import SIDECAR, sidecar
@@ -160,6 +160,7 @@ def linked(connection: sqlite3.Connection, one: Share, files: Sequence[StoredFil
         raise StaleCaller(f"job {one.job_id} does not wait for the files of job {one.source_id}")
     for shared, file in zip(one.files, files, strict=True):
         keep(connection, one.job_id, one.attempt_id, shared.position, folder, file, now)
+        lies_at(connection, one.job_id, shared.position, file.path)
     data = {"source": one.source, "task_id": one.task_id, "paths": [file.path for file in files]}
     move(connection, one.job_id, JobState.COMPLETED, now, "reused", data=data)
     return True

@@ -20,6 +20,7 @@ from seedbatch.domain.answers import MediaKind, StoredFile, TaskReport
 from seedbatch.domain.jobs import Limits
 from seedbatch.domain.money import Money
 from seedbatch.domain.prices import PriceRow, PriceTable, Unit
+from seedbatch.ledger.care import examine
 from seedbatch.ledger.sqlite import SqliteLedger
 
 # What becomes of a job, and is not declared.
@@ -128,6 +129,24 @@ async def test_jobs_that_nobody_reckoned_are_looked_at(ledger, place):
     assert ask(place, "SELECT * FROM declared") == []
     with pytest.raises(AssertionError):
         await ledger.declare(unread(wanted), NOON)
+
+
+async def test_what_a_person_accepts_is_looked_at_again(ledger, place):
+    """No trigger sees damage, nor who takes them away for a while."""
+    wanted = batch(spec("a"))
+    await ledger.declare(wanted, NOON)
+    await ledger.aclose()
+    with closing(sqlite3.connect(place, isolation_level=None)) as connection:
+        ((trigger,),) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'jobs_altered'").fetchall()
+        connection.execute("DROP TRIGGER jobs_altered")
+        connection.execute("UPDATE jobs SET output = 'elsewhere'")
+        connection.execute(trigger)
+    assert ask(place, "SELECT batch_id FROM declared") == [(1,)]
+    assert examine(place, files=False, accept_as="me", now=NOON).ledger == ()
+    another = SqliteLedger(place, kind="real", folder=place.parent / "outputs", now=NOON)
+    await another.declare(wanted, NOON)
+    await another.aclose()
+    assert ask(place, "SELECT output FROM jobs") == [(wanted.jobs[0].output,)]
 
 
 async def test_files_that_are_to_move_are_wished_for_by_each_process_until_they_are_there(ledger, another):

@@ -389,21 +389,6 @@ def test_the_first_handle_of_a_process_may_be_a_turn(tmp_path):
         os.close(aside)
 
 
-def test_no_child_gets_a_turn(tmp_path, monkeypatch):
-    real, inherited = os.open, []
-
-    def watched(*arguments):
-        handle = real(*arguments)
-        inherited.append(handle)
-        return handle
-
-    monkeypatch.setattr(os, "open", watched)
-    turn = Turn(tmp_path)
-    assert turn.take()
-    assert [fcntl.fcntl(handle, fcntl.F_GETFD) & fcntl.FD_CLOEXEC for handle in inherited] == [fcntl.FD_CLOEXEC]
-    turn.close()
-
-
 def test_owners_share_a_folder_and_no_name(owners):
     several = [Owner(owners) for _ in range(8)]
     names = {owner.id for owner in several}

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from contextlib import AsyncExitStack, closing
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 from engine.workshop import LeapingClock, Workshop, _assert_artifacts, _assert_attempts, _assert_events, clips
-from samples import NOON, batch, claim, spec
+from samples import NOON, batch, claim, jobs_digest, spec
 
 from seedbatch.domain.answers import Evidence, MediaKind, TaskReport
 from seedbatch.domain.errors import LedgerDamaged, LedgerError, LedgerLocked, UsageError
@@ -308,6 +309,39 @@ async def test_files_that_were_moved_are_found_where_they_are(done):
     (done.folder / "elsewhere/b/j0-1.json").rename(done.folder / "elsewhere/best.json")
     rebuild(done.ledger_file, kind="sandbox", folder=done.folder / "elsewhere", now=done.clock.now())
     assert ("best.mp4",) in done.ask("SELECT path FROM artifacts")
+
+
+async def test_clips_of_one_task_that_were_moved_since_stay_each_its_jobs(shop):
+    """The rows go on with what lies there, and what the manifest wants is compared with that."""
+    process = await shop.start("the same", "the same", "another")
+    await process.apply()
+    await process.aclose()
+    shutil.copy(shop.ledger_file, shop.folder / "copy.db")
+    before = clips("the same", "the same", "another")
+    jobs = tuple(replace(job, output=f"{place}/{job.key}") for job, place in zip(before.jobs, "xzy", strict=True))
+    moved = replace(before, jobs=jobs, jobs_digest=jobs_digest(jobs))
+    process = await shop.open()
+    await process.ledger.declare(moved, shop.clock.now())
+    await process.apply()
+    await process.aclose()
+    there = {"x/j0.mp4", "z/j1.mp4", "y/j2.mp4"}
+    assert {path.relative_to(shop.outputs).as_posix() for path in shop.outputs.rglob("*.mp4")} == there
+    shutil.copy(shop.folder / "copy.db", shop.ledger_file)
+    again(shop)
+    lying = "SELECT j.base, j.output || '.mp4', f.path FROM jobs j JOIN artifacts f ON f.job_id = j.id ORDER BY 1"
+    found = [("j0", *["x/j0.mp4"] * 2), ("j1", *["z/j1.mp4"] * 2), ("j2", *["y/j2.mp4"] * 2)]
+    assert shop.ask(lying) == found
+    assert actions(shop, moved) == [Action.UNCHANGED] * 3
+    again(shop)
+    assert shop.ask(lying) == found
+    process = await shop.open()
+    await process.ledger.declare(before, shop.clock.now())
+    await process.apply()
+    await process.aclose()
+    assert {path.relative_to(shop.outputs).as_posix() for path in shop.outputs.rglob("*.mp4")} == {
+        f"{job.output}.mp4" for job in before.jobs
+    }
+    assert shop.charged().total() == 2
 
 
 async def test_a_copy_of_the_folder_confuses_nobody(done):

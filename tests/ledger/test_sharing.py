@@ -179,3 +179,20 @@ async def test_what_the_manifest_forgot_gets_a_name_of_its_own_where_another_job
     assert await ledger.stored(delivery.attempt_id, 1, file, NOON)
     (found,) = [job for job in records.jobs() if job.address == "a"]
     assert (found.state, found.output) == (JobState.COMPLETED, delivery.output)
+
+
+async def test_a_clip_that_was_linked_where_an_earlier_manifest_wanted_it_is_moved(ledger, another):
+    await ledger.declare(alike("a", "b"), NOON)
+    (submission,) = await claimed(ledger)
+    await on_disk(ledger, submission)
+    await ledger.find_shares(None, NOON)
+    (share,), _ = await ledger.claim_shares(None, NOON, 5, ())
+    edited = batch(*(replace(job, output=f"elsewhere/{job.key}") for job in alike("a", "b").jobs))
+    await (await another()).declare(edited, NOON)  # by another process, while the files are linked
+    await ledger.linked(share, [StoredFile(f"{share.output}.mp4", 10, "a" * 64, "video/mp4")], NOON)
+    await ledger.declare(edited, NOON)
+    found, _ = await ledger.claim_relocations(5)
+    assert {(one.file.path, one.path) for one in found} == {
+        ("b/a.mp4", "elsewhere/a.mp4"),
+        ("b/b.mp4", "elsewhere/b.mp4"),
+    }
