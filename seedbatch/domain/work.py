@@ -226,10 +226,10 @@ class Relocation:
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """A file of another revision, or of an earlier try, that stands where a new one belongs.
+    """A file of another revision, of an earlier try, or of a job that wants it elsewhere or is wanted no longer.
 
-    `path` is relative to the output folder; `tries` counts the attempts at that revision that left such a file, up to
-    this one's.
+    It stands where a new one belongs. `path` is relative to the output folder; `tries` counts the attempts at that
+    revision that left such a file, up to this one's; of another job's file it is a number that no other file has.
     """
 
     artifact_id: int

@@ -12,8 +12,9 @@ from seedbatch.domain.moments import stamp
 from seedbatch.domain.work import Occupant
 from seedbatch.ledger.rows import note
 
-# Of another revision or an earlier try of a job; and of the source whose task it shares, where that job is wanted no
-# longer: one that was renamed and kept its output.
+# Of another revision or an earlier try of a job; of the source whose task it shares, where that job is wanted no
+# longer: one that was renamed and kept its output; and of any job that is wanted no longer, or elsewhere: no link to
+# what was paid for may die because a file has stayed behind.
 _OCCUPANTS: Final = (
     "SELECT f.id, f.path, o.revision, (SELECT count(*) FROM artifacts e WHERE e.job_id = f.job_id"
     "  AND e.position = f.position AND e.attempt_id <= f.attempt_id)"
@@ -24,6 +25,12 @@ _OCCUPANTS: Final = (
     " FROM shares h CROSS JOIN jobs o ON o.id = h.source_id AND o.standing <> 'current'"
     " CROSS JOIN artifacts f INDEXED BY artifacts_job ON f.job_id = o.id"
     " WHERE h.job_id = :job AND h.linked_at IS NULL AND f.folder = :folder"
+    " UNION SELECT f.id, f.path, o.revision, f.attempt_id + 1"
+    " FROM artifacts f CROSS JOIN jobs o ON o.id = f.job_id CROSS JOIN jobs j ON j.id = :job"
+    " WHERE f.folder = :folder AND f.path > :stem || '.' AND f.path < :stem || '/'"
+    " AND (o.batch_id, o.base, o.take) <> (j.batch_id, j.base, j.take)"
+    " AND (o.standing <> 'current' OR o.output || iif(f.position > 1, '-' || f.position, '') <> :stem)"
+    " AND f.attempt_id IS NOT (SELECT max(id) FROM attempts WHERE job_id = :job)"
 )
 
 
@@ -79,7 +86,8 @@ WHERE_IT_BELONGS: Final = (
 
 def occupant(connection: sqlite3.Connection, job_id: int, folder: str, stem: str) -> Occupant | None:
     """The file that stands at the path `stem` plus an extension, and makes way for one of this job's."""
-    found = (Occupant(*row) for row in connection.execute(_OCCUPANTS, {"job": job_id, "folder": folder}))
+    values = {"job": job_id, "folder": folder, "stem": stem}
+    found = (Occupant(*row) for row in connection.execute(_OCCUPANTS, values))
     return next((file for file in found if file.path.rpartition(".")[0] == stem), None)
 
 
