@@ -119,8 +119,8 @@ def _schema(connection: sqlite3.Connection) -> Iterator[Finding]:
     for name, made in expected.items():
         if found.get(name) != made:
             yield Finding(name, "is not as this version of seedbatch makes it")
-    tables = {table for table, _ in expected.values()}
-    for name, (table, _) in found.items():
+    tables = {table for table, *_ in expected.values()}
+    for name, (table, *_) in found.items():
         if name.startswith("trigger ") and name not in expected and table in tables:
             yield Finding(name, f"is none of seedbatch's, and acts when {table} are written")
 
@@ -368,15 +368,17 @@ def _derived(connection: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding(f"labels of job {job_id}", what)
 
 
-def _schema_of(connection: sqlite3.Connection) -> dict[str, tuple[str, str | None]]:
+def _schema_of(connection: sqlite3.Connection) -> dict[str, tuple[str, str | None, str]]:
+    """By kind and name: its table, its words, and that kind and name are text, of which one bit makes mere bytes."""
     rows = connection.execute(
-        "SELECT type || ' ' || name, tbl_name, sql FROM sqlite_master WHERE tbl_name <> '_sqlite_migrations'"
+        "SELECT type || ' ' || name, tbl_name, sql, typeof(type) || ' ' || typeof(name)"
+        " FROM sqlite_master WHERE tbl_name <> '_sqlite_migrations'"
     )
-    return {name: (table, sql) for name, table, sql in rows}
+    return {name: (table, sql, types) for name, table, sql, types in rows}
 
 
 @cache
-def _expected_schema(before: str | None) -> dict[str, tuple[str, str | None]]:
+def _expected_schema(before: str | None) -> dict[str, tuple[str, str | None, str]]:
     """What the migrations make, up to one that was not applied yet."""
     database = Database(memory=True)
     migrations.apply(database, stop_before=before)

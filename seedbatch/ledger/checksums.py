@@ -15,6 +15,7 @@ from typing import Final
 # Every table whose rows are facts; `totals`, `counts` and `labels` are derived, and derived anew instead.
 SEALED: Final = (
     *("meta", "batches", "jobs", "attempts", "outputs", "artifacts", "events", "callbacks", "extras", "runs", "shares"),
+    "declared",
 )
 # What a connection is told that is about to change a row which does not fit its seal.
 ALTERED: Final = "a row was changed by other means than seedbatch"

@@ -523,7 +523,8 @@ BEGIN SELECT RAISE(ABORT, 'only files that it shares complete a job that was not
 _DECLARED: Final = """
 CREATE TABLE declared (
   batch_id INTEGER PRIMARY KEY REFERENCES batches (id),
-  digest   TEXT NOT NULL CHECK (length(digest) = 64)
+  digest   TEXT NOT NULL CHECK (length(digest) = 64),
+  checksum BLOB
 ) STRICT;
 CREATE TRIGGER jobs_added AFTER INSERT ON jobs
 BEGIN
