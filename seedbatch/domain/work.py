@@ -229,7 +229,7 @@ class Occupant:
     """A file of another revision, of an earlier try, or of a job that wants it elsewhere or is wanted no longer.
 
     It stands where a new one belongs. `path` is relative to the output folder; `tries` counts the attempts at that
-    revision that left such a file, up to this one's; of another job's file it is a number that no other file has.
+    revision that left such a file, up to this one's; of another job's file it is a number that sets it apart.
     """
 
     artifact_id: int

@@ -81,8 +81,8 @@ def test_the_answers_are_right(ask):
     assert {row["key"] for row in ask(QUESTIONS["Which takes were never completed?"]) if row["batch"] == "film"} == {
         "j2", "j3", "j4",
     }  # fmt: skip
-    (callbacks,) = ask(QUESTIONS["Which callbacks did not come?"])
-    assert (callbacks["results"], callbacks["without_callback"]) == (4, 2)
+    days = ask(QUESTIONS["Which callbacks did not come?"])  # two of them, where midnight came between
+    assert [sum(day[name] for day in days) for name in ("results", "without_callback")] == [4, 2]
     (moderation,) = ask(QUESTIONS["What did moderation take?"])
     assert (moderation["violations"], moderation["surcharge"]) == (1, 0.025)
     (latency,) = ask(QUESTIONS["How long do results take?"])

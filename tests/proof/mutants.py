@@ -41,6 +41,7 @@ TESTS = {
         *(
             f"{LEDGER}/test_sharing.py",
             f"{LEDGER}/test_locked.py",
+            f"{LEDGER}/test_selecting.py",
             f"{LEDGER}/test_callbacks.py",
             "tests/engine/test_chosen.py",
         ),

@@ -150,10 +150,8 @@ def _obstacles(plan: Plan, records: Records | None, settings: Settings) -> list[
     from seedbatch.engine.plan import blocked_moves, foreign_files
     from seedbatch.wiring import taken_names
 
-    if not os.access(
-        settings.output_dir, os.R_OK | os.X_OK
-    ):  # nothing lies there, or `apply` says what is wrong with it
-        return []
+    if not os.access(settings.output_dir, os.R_OK | os.X_OK):
+        return []  # nothing lies there, or `apply` says what is wrong with it
     taken = taken_names(settings)
     found = {
         "apply submits nothing until they have other outputs": foreign_files(plan, records, taken),
